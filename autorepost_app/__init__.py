@@ -1,0 +1,1 @@
+"""autorepost: post on TikTok; it appears on Instagram, YouTube and X. Once."""

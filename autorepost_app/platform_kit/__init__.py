@@ -1,0 +1,1 @@
+"""What a platform may lean on: the contract it fulfils, OAuth, HTTP and signatures."""

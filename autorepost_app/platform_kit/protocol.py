@@ -1,0 +1,430 @@
+"""What must a platform be able to do? This file is the whole contract.
+
+A platform is a folder under `platforms/` whose `__init__` offers `PLATFORM: Platform`. It holds data (hosts, OAuth,
+limits, options) and builds up to three parts: an `Authoriser`, a `Source`, a `Destination`. Every refusal leaves a
+part as `PlatformFault(verdict)`; any other exception is a bug.
+
+The way of one publication through a destination:
+
+    stage()   everything the public cannot see; may be repeated, resumes from the kept handles
+    commit()  the one call that may make it public; made at most once for each recorded intent
+    check()   a read that asks the handle what happened
+    find()    a read that looks through the account's own list for our post
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from autorepost_app.domain.clock import Clock
+from autorepost_app.domain.errors import Verdict
+from autorepost_app.domain.media import MediaFacts, MediaLimits
+from autorepost_app.domain.posts import PostPage, SourcePost
+
+# ---------------------------------------------------------------------------------------------- accounts and tokens
+
+
+@dataclass(frozen=True, slots=True)
+class AppCredentials:
+    """The installation's own registration with a platform."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """What a token endpoint gave. Lifetimes come from the reply, never from memory; None means: does not expire.
+
+    `extra` keeps what a platform needs later beside the tokens (for instance `open_id`), as text.
+    """
+
+    access_token: str = field(repr=False)
+    access_expires_at: datetime | None
+    refresh_token: str | None = field(default=None, repr=False)
+    refresh_expires_at: datetime | None = None
+    scopes: frozenset[str] = frozenset()
+    issued_at: datetime | None = None
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account on a platform. `external_id` is the id that publishing and listing use, always text."""
+
+    external_id: str
+    handle: str
+    display_name: str = ""
+    avatar_url: str | None = None
+    url: str | None = None
+    traits: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Connectable:
+    """An account that a fresh grant reaches, with the tokens to use for it."""
+
+    account: Account
+    tokens: TokenSet
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a call needs to act for an account."""
+
+    account: Account
+    access_token: str = field(repr=False)
+    scopes: frozenset[str] = frozenset()
+    login: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """Where to send the person, and what must be kept (sealed) until they come back."""
+
+    url: str
+    state: str
+    verifier: str | None = field(default=None, repr=False)
+
+
+class Authoriser(Protocol):
+    """OAuth with one platform. `login` is a key of `OAuthSpec.logins`."""
+
+    def consent(self, *, login: str, redirect_uri: str, state: str) -> Consent: ...
+
+    def exchange(self, *, login: str, redirect_uri: str, code: str, verifier: str | None) -> TokenSet:
+        """Turns the code of a callback into tokens that last. `code` is as the callback's query was decoded."""
+
+    def refresh(self, *, login: str, tokens: TokenSet) -> TokenSet:
+        """One refresh. Returns a complete set: what the reply left out is taken over from `tokens`."""
+
+    def revoke(self, *, login: str, tokens: TokenSet) -> None:
+        """Ends the grant at the platform; does nothing where the platform offers no way."""
+
+    def accounts(self, *, login: str, tokens: TokenSet) -> list[Connectable]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthSpec:
+    """OAuth as data. `scopes` and `needed_scopes` are by login; a login is a way in (most platforms have one).
+
+    `refresh_margin` is the share of a token's life left at which it is refreshed; `refresh_min_age_seconds` the age
+    below which the platform refuses to.
+    """
+
+    logins: tuple[str, ...]
+    scopes: Mapping[str, tuple[str, ...]]
+    needed_scopes: Mapping[str, frozenset[str]]
+    refresh_margin: float = 0.1
+    refresh_min_age_seconds: float = 0.0
+
+
+# ---------------------------------------------------------------------------------------------------------- sources
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded:
+    """The file as fetched, already on disk and complete. `full_caption` is the uncut text where it came along."""
+
+    size_bytes: int
+    sha256: str
+    full_caption: str | None = None
+
+
+class Source(Protocol):
+    def list_posts(self, grant: Grant, cursor: str | None = None) -> PostPage:
+        """One page of the account's public posts, newest first."""
+
+    def download(
+        self, grant: Grant, post: SourcePost, target: Path, progress: Callable[[int, int | None], None]
+    ) -> Downloaded:
+        """Writes the best clean file to `target`; `progress(bytes done, bytes in all or None)`."""
+
+
+# ----------------------------------------------------------------------------------------------------- destinations
+
+
+@dataclass(frozen=True, slots=True)
+class PostText:
+    """The words of a publication, frozen at READY. Which fields are used is in the manifest's `TextSpec`."""
+
+    body: str
+    title: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class MediaFile(Protocol):
+    """A rendition in the store."""
+
+    size_bytes: int
+    sha256: str
+    facts: MediaFacts
+
+    def chunks(self, offset: int = 0, length: int | None = None, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        """The bytes from `offset`, never more than `chunk_bytes` in memory."""
+
+    def public_url(self, ttl_seconds: float) -> str:
+        """A short-lived address that the platform itself can fetch. Raises UserError where there is none."""
+
+
+Handles = Mapping[str, str]
+"""What the platform gave us before the commit (session URI, container id, media key), by name."""
+
+KeepHandles = Callable[[Handles], None]
+"""Commits these names to the database before it returns; they are merged over the earlier ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One publication as a destination sees it.
+
+    `marker` is short, unique to the publication and may be put where only the owner sees it.
+    `first_sent_at` is when the first commit of this publication was intended, None before.
+    """
+
+    publication_id: str
+    marker: str
+    grant: Grant
+    text: PostText
+    media: MediaFile
+    options: Mapping[str, object] = field(default_factory=dict)
+    first_sent_at: datetime | None = None
+    report: Callable[[str, float], None] = lambda _step, _fraction: None
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Ready for the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """The platform is still working on it; look again after `after_seconds`."""
+
+    text: str
+    after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Live, and the platform said so. `external_id` is the id of the public post."""
+
+    external_id: str
+    url: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotDone:
+    """Proven that nothing was published by this exchange."""
+
+    verdict: Verdict
+    handle_usable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may have happened. `reason` is for operators; `detail` the raw exchange with secrets removed."""
+
+    reason: str
+    detail: str = ""
+
+
+Outcome = Done | NotDone | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Proof that it is public. The id may be missing (status proof): then `url` may point at the profile."""
+
+    proof: str
+    external_id: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Proof that this handle has published nothing. `handle_usable`: the same handle may be committed again,
+    which the platform itself keeps single."""
+
+    proof: str
+    handle_usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """The read proves nothing yet."""
+
+    reason: str
+
+
+Finding = Live | Absent | Undecided
+
+
+class SendTooLate(Exception):
+    """The window of an intent closed before the first byte: nothing was sent."""
+
+
+class SendWindow(Protocol):
+    """The deadline of one intent (exactly-once R2)."""
+
+    def check(self) -> None:
+        """Called immediately before the socket write. Raises SendTooLate."""
+
+    @property
+    def timeout_seconds(self) -> float:
+        """The longest the whole exchange may take."""
+
+
+class Destination(Protocol):
+    def stage(self, delivery: Delivery, handles: Handles, keep: KeepHandles) -> Staged | NotReady:
+        """Every step that the public cannot see. Calls `keep` after each handle and before the call that uses it.
+
+        Raises HandleDead where the kept handle is proven dead, PlatformFault otherwise.
+        """
+
+    def commit(self, delivery: Delivery, handles: Handles, window: SendWindow) -> Outcome:
+        """The one call that may publish: one socket write, no retry of any kind."""
+
+    def check(self, delivery: Delivery, handles: Handles) -> Finding:
+        """Asks the handle. Reads only. Raises PlatformFault when the read itself fails."""
+
+    def find(self, delivery: Delivery, handles: Handles) -> Finding:
+        """Looks through the account's list for strong evidence. Reads only; never `Absent` on a miss that
+        could be lag."""
+
+
+# -------------------------------------------------------------------------------------------------------- manifests
+
+
+class KeyKind(StrEnum):
+    """How exactly a platform can be asked what happened (exactly-once section 4.4)."""
+
+    NATIVE = "native"
+    HANDLE_WITH_STATUS = "handle_with_status"
+    EVIDENCE_ONLY = "evidence_only"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A base address every request starts with; the setting is AUTOREPOST_<PLATFORM>_<NAME>_URL."""
+
+    name: str
+    default_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextField:
+    """One field of text. `measure` counts as the platform counts; `unit` is what to call the count on a screen."""
+
+    name: str
+    label: str
+    limit: int
+    measure: Callable[[str], int]
+    unit: str = "characters"
+    required: bool = False
+    forbidden: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpec:
+    """`fit` shortens any text to what the platform takes, at a grapheme border, and says what it changed."""
+
+    fields: tuple[TextField, ...]
+    fit: Callable[[PostText], tuple[PostText, tuple[str, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A choice a rule may make for this destination, drawn on screens from here. `choices` empty: free or yes/no."""
+
+    name: str
+    label: str
+    default: object
+    choices: tuple[tuple[str, str], ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaRule:
+    """A limit in a window. `calls` are names a client counts under; `scope` is 'app' or 'account'.
+
+    `window_seconds` None means a calendar day in `zone`.
+    """
+
+    name: str
+    label: str
+    scope: str
+    calls: frozenset[str]
+    limit: int
+    window_seconds: float | None = None
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class ReconcilePlan:
+    """How an unknown outcome is settled.
+
+    `read_after_seconds` are the ages (since the send) of the reads; after `give_up_after_seconds` a person decides.
+    `request_lifetime_seconds` is how long the platform may still act on a request we lost sight of.
+    """
+
+    read_after_seconds: tuple[float, ...]
+    give_up_after_seconds: float
+    request_lifetime_seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationSpec:
+    key_kind: KeyKind
+    media: MediaLimits
+    text: TextSpec
+    options: tuple[Option, ...]
+    reconcile: ReconcilePlan
+    secret_handles: frozenset[str] = frozenset()
+    needs_public_url: Callable[[str], bool] = lambda _login: False
+    pool_slots: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    polls_per_minute: int
+    page_size: int
+    pool_slots: int = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What the wiring gives a platform to build its parts: addresses by host name, our registration, the time."""
+
+    urls: Mapping[str, str]
+    app: AppCredentials
+    clock: Clock
+    timeout_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    authoriser: Authoriser
+    source: Source | None = None
+    destination: Destination | None = None
+    close: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The manifest: everything about a platform that is data, and how to build the rest."""
+
+    key: str
+    name: str
+    hosts: tuple[Host, ...]
+    oauth: OAuthSpec
+    build: Callable[[Reach], Parts]
+    quotas: tuple[QuotaRule, ...] = ()
+    source: SourceSpec | None = None
+    destination: DestinationSpec | None = None

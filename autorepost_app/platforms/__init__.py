@@ -1,0 +1,1 @@
+"""One folder a platform, found by name; nothing here or elsewhere lists them."""
