@@ -282,8 +282,10 @@ class SendWindow(Protocol):
 
 
 class Destination(Protocol):
-    def stage(self, delivery: Delivery, handles: Handles, keep: KeepHandles) -> Staged | NotReady:
+    def stage(self, delivery: Delivery, handles: Handles, keep: KeepHandles) -> Staged | NotReady | Live:
         """Every step that the public cannot see. Calls `keep` after each handle and before the call that uses it.
+
+        `Live` when the kept handle says that it is public already: nothing may be sent for it again.
 
         Raises HandleDead where the kept handle is proven dead, PlatformFault otherwise.
         """

@@ -1,0 +1,89 @@
+"""What words go with a repost?
+
+A template is plain text with `{caption}`, `{hashtags}`, `{handle}`, `{link}` and `{title}`; everything else stands as
+written, and a doubled brace is a brace. Fitting to a platform's limits is the platform's business (`TextSpec.fit`).
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from autorepost_app.domain.errors import UserError
+
+HASHTAG: Final = re.compile(r"(?<![\w&/])#(\w*[^\W\d_]\w*)", re.UNICODE)
+VARIABLES: Final[Mapping[str, str]] = {
+    "caption": "the TikTok caption as it was written",
+    "text": "the caption without its hashtags",
+    "hashtags": "the caption's hashtags",
+    "handle": "the creator's handle at the source, with @",
+    "link": "the address of the source post",
+    "title": "the first line of the caption",
+}
+DEFAULT_TEMPLATE: Final = "{caption}"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionSource:
+    caption: str
+    handle: str
+    link: str
+
+
+def hashtags_of(caption: str) -> tuple[str, ...]:
+    """Without `#`, in order, each once (compared without case)."""
+    seen: dict[str, str] = {}
+    for match in HASHTAG.finditer(caption):
+        seen.setdefault(match[1].casefold(), match[1])
+    return tuple(seen.values())
+
+
+def title_of(caption: str) -> str:
+    """The first line that has words beside hashtags, without them; the first hashtag where there is none."""
+    for line in caption.splitlines():
+        words = _tidy(HASHTAG.sub("", line))
+        if words:
+            return words
+    return next(iter(hashtags_of(caption)), "")
+
+
+def render(template: str, source: CaptionSource) -> str:
+    """The template with its variables filled in. Raises UserError as `check_template` does."""
+    check_template(template)
+    caption = source.caption.strip()
+    values = {
+        "caption": caption,
+        "text": _tidy(HASHTAG.sub("", caption)),
+        "hashtags": " ".join(f"#{tag}" for tag in hashtags_of(caption)),
+        "handle": "@" + source.handle.removeprefix("@"),
+        "link": source.link,
+        "title": title_of(caption),
+    }
+    return template.format(**values).strip()
+
+
+def check_template(template: str) -> None:
+    """Raises UserError naming the part that cannot be filled in."""
+    try:
+        parts = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise UserError(
+            "A brace in the caption template is not closed.",
+            remedy="Write {{ for a brace that should appear in the text.",
+            field="template",
+        ) from error
+    for _, name, spec, conversion in parts:
+        if name is not None and (name not in VARIABLES or spec or conversion):
+            raise UserError(
+                f"{{{name}}} is not something a caption can hold.",
+                remedy="Use one of " + ", ".join(f"{{{known}}}" for known in VARIABLES) + ".",
+                field="template",
+            )
+
+
+def _tidy(text: str) -> str:
+    lines = (re.sub(r"[ \t]{2,}", " ", line).strip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
