@@ -1,0 +1,376 @@
+"""How does a video get onto a YouTube channel exactly once?
+
+The upload session is the key. It can become one video and no second one, and it can be asked at any time. All bytes
+but the last part (at most 256 KiB) go up in `stage`: until the last byte is there, no video exists. The last part is
+the commit. Should the session be forgotten meanwhile, the marker among the video's tags tells whether it was ours.
+(Tags are not on any page people see, but the API shows them to whoever asks: the marker must say nothing by itself.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from autorepost_app.domain.clock import Clock
+from autorepost_app.domain.errors import HandleDead, OutcomeUnknown, PlatformFault, TryAgain, Verdict
+from autorepost_app.platform_kit.http import Api, json_object
+from autorepost_app.platform_kit.protocol import (
+    Absent,
+    Delivery,
+    Done,
+    Finding,
+    Grant,
+    Handles,
+    KeepHandles,
+    Live,
+    NotReady,
+    Outcome,
+    SendWindow,
+    Staged,
+    Undecided,
+)
+from autorepost_app.platforms.youtube.auth import uploads_playlist
+from autorepost_app.platforms.youtube.errors import (
+    Finished,
+    Gone,
+    UnreadAnswer,
+    UploadState,
+    commit_outcome,
+    processing_verdict,
+    refusal,
+    upload_state,
+)
+from autorepost_app.platforms.youtube.limits import OPTIONS, PART_MULTIPLE_BYTES, PORTION_BYTES, with_marker
+
+SESSION: Final = "session_uri"
+"""A handle that is a secret: whoever has it may upload into the channel."""
+
+_SESSION_HOSTS: Final = frozenset({"www.googleapis.com", "youtube.googleapis.com"})
+_UPLOAD_PATH: Final = "/upload/youtube/v3/videos"
+_PORTION_TIMEOUT_SECONDS: Final = 60.0
+_PAGE: Final = "50"
+_PAGES: Final = 10
+_MEDIA_TYPES: Final = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
+
+
+@dataclass(frozen=True, slots=True)
+class YouTubeDestination:
+    """`portion_seconds`: after this long `stage` hands back, so that a big file never holds a lease for minutes."""
+
+    api: Api
+    www_url: str
+    clock: Clock
+    portion_bytes: int = PORTION_BYTES
+    portion_seconds: float = 2.0
+
+    # ---- the four steps
+
+    def stage(self, delivery: Delivery, handles: Handles, keep: KeepHandles) -> Staged | NotReady:
+        if "video_id" in handles:
+            return Staged()
+        if SESSION not in handles:
+            session = self._start(delivery)
+            keep(_new_handles(session, delivery))
+            return self._send_portions(delivery, session, 0, keep)
+        if handles.get("sha256") != delivery.media.sha256:
+            raise _unusable(delivery, "the kept session was started for another file")
+        state = self._ask(delivery.grant, handles)
+        if isinstance(state, Finished):
+            return _keep_video(state.video_id, keep)
+        if isinstance(state, Gone):
+            return self._stage_after_loss(delivery, handles, state, keep)
+        return self._send_portions(delivery, self._session(handles), state.received, keep)
+
+    def commit(self, delivery: Delivery, handles: Handles, window: SendWindow) -> Outcome:
+        if "video_id" in handles:
+            return self._done(handles["video_id"], "the session had become this video before")
+        # At most 256 KiB and read before the window is checked: nothing of ours can stall between the first byte and
+        # the last.
+        body = _last_part(delivery, handles)
+        total = delivery.media.size_bytes
+        request = self.api.client.build_request(
+            "PUT",
+            self._session(handles),
+            headers=_part_headers(delivery.grant, total - len(body), len(body), total),
+            content=body,
+        )
+        answer = self.api.commit(request, window)
+        if not isinstance(answer, httpx.Response):
+            return answer
+        outcome = commit_outcome(answer, total, self.clock())
+        if isinstance(outcome, Finished):
+            return self._done(str(outcome.video_id), outcome.detail)
+        return outcome
+
+    def check(self, delivery: Delivery, handles: Handles) -> Finding:
+        if video_id := handles.get("video_id"):
+            return Live("the upload session became this video", video_id, self._url(video_id))
+        if SESSION not in handles:
+            return self.find(delivery, handles)
+        state = self._ask(delivery.grant, handles)
+        if isinstance(state, Gone):
+            return self.find(delivery, handles)
+        if isinstance(state, Finished):
+            return self._live_session(state)
+        total = int(handles["total"])
+        if state.received >= total:
+            return Undecided("the upload session holds every byte and is not finished yet")
+        return Absent(f"the upload session waits: {state.received} of {total} bytes received", handle_usable=True)
+
+    def find(self, delivery: Delivery, handles: Handles) -> Finding:
+        videos = [
+            str(video["id"]) for video in self._recent_videos(delivery) if delivery.marker.casefold() in _tags(video)
+        ]
+        if not videos:
+            return Undecided("no video among the channel's uploads carries our marker")
+        if len(videos) > 1:
+            # YouTube Studio copies tags when a creator reuses details for a later video.
+            return Live(f"{len(videos)} of the channel's uploads carry our marker", None, self._profile(delivery.grant))
+        return Live("this upload carries our marker", videos[0], self._url(videos[0]))
+
+    def processing(self, grant: Grant, external_id: str) -> Verdict | None:
+        """What YouTube says against a video that is already published; None when nothing (yet).
+
+        Raises PlatformFault when the read fails. Says nothing about whether the video was published.
+        """
+        found = self._read("/youtube/v3/videos", grant, {"part": "status", "id": external_id})
+        return next((processing_verdict(video.get("status") or {}) for video in _items(found)), None)
+
+    # ---- the upload session
+
+    def _start(self, delivery: Delivery) -> str:
+        media = delivery.media
+        response = self.api.call(
+            "POST",
+            _UPLOAD_PATH,
+            params={
+                "uploadType": "resumable",
+                "part": "snippet,status",
+                "notifySubscribers": "true" if _yes_no(delivery.options, "notify_subscribers") else "false",
+            },
+            headers={
+                **_bearer(delivery.grant),
+                "X-Upload-Content-Length": str(media.size_bytes),
+                "X-Upload-Content-Type": _MEDIA_TYPES.get(media.facts.container, "video/*"),
+            },
+            json=video_resource(delivery),
+        )
+        if response.status_code != 200:
+            raise refusal(response, self.clock())
+        return self._trusted(response.headers.get("Location", ""))
+
+    def _send_portions(self, delivery: Delivery, session: str, received: int, keep: KeepHandles) -> Staged | NotReady:
+        total = delivery.media.size_bytes
+        last_part_at = last_part_start(total)
+        started = time.monotonic()
+        while received < last_part_at:
+            received = self._send_portion(delivery, session, received, min(self.portion_bytes, last_part_at - received))
+            delivery.report("upload", received / total)
+            if received < last_part_at and time.monotonic() - started >= self.portion_seconds:
+                return NotReady(f"Sending the video to YouTube: {received * 100 // total} %", 0.0)
+        if received >= total:
+            return NotReady("YouTube is putting the video together", 5.0)
+        keep({"offset": str(received)})
+        return Staged()
+
+    def _send_portion(self, delivery: Delivery, session: str, start: int, length: int) -> int:
+        """Sends one portion and returns how many bytes YouTube holds afterwards."""
+        media = delivery.media
+        response = self.api.call(
+            "PUT",
+            session,
+            headers=_part_headers(delivery.grant, start, length, media.size_bytes),
+            content=media.chunks(start, length, PART_MULTIPLE_BYTES),
+            timeout_seconds=_PORTION_TIMEOUT_SECONDS,
+        )
+        state = upload_state(response, self.clock())
+        if isinstance(state, Gone):
+            raise _unusable(delivery, state.detail)
+        if isinstance(state, Finished):
+            raise UnreadAnswer(f"the session finished {media.size_bytes - start - length} bytes before the end")
+        if state.received <= start:
+            detail = f"{state.received} bytes held after a portion from {start}"
+            raise PlatformFault(TryAgain("YouTube is not taking the video at the moment.", detail, "youtube.stuck"))
+        return state.received
+
+    def _ask(self, grant: Grant, handles: Handles) -> UploadState:
+        response = self.api.call(
+            "PUT",
+            self._session(handles),
+            headers={**_bearer(grant), "Content-Length": "0", "Content-Range": f"bytes */{handles['total']}"},
+        )
+        return upload_state(response, self.clock())
+
+    def _stage_after_loss(self, delivery: Delivery, handles: Handles, gone: Gone, keep: KeepHandles) -> Staged:
+        """The session is forgotten: a new one only if no last part was ever sent, else look for its video."""
+        if delivery.first_sent_at is None:
+            raise _unusable(delivery, gone.detail)
+        finding = self.find(delivery, handles)
+        if isinstance(finding, Live):
+            return _keep_video(finding.external_id, keep)
+        raise _unusable(delivery, gone.detail)
+
+    def _session(self, handles: Handles) -> str:
+        return self._trusted(handles[SESSION])
+
+    def _trusted(self, address: str) -> str:
+        """The address, if it is on the host we were told to use: the token of the channel goes there."""
+        ours, theirs = urlsplit(self.api.base_url), urlsplit(address)
+        same = (theirs.scheme, theirs.netloc) == (ours.scheme, ours.netloc)
+        google = theirs.scheme == "https" and {ours.netloc, theirs.netloc} <= _SESSION_HOSTS
+        if not (same or google):
+            raise UnreadAnswer(
+                f"an upload session on {theirs.scheme}://{theirs.hostname}, a host that is not YouTube's"
+            )
+        return address
+
+    # ---- the channel's uploads
+
+    def _recent_videos(self, delivery: Delivery) -> Iterator[Mapping[str, Any]]:
+        """Uploads that can be ours, tags included. The playlist is asked, not the search, which lags and costs more."""
+        for ids in self._recent_ids(delivery):
+            found = self._read("/youtube/v3/videos", delivery.grant, {"part": "snippet", "id": ",".join(ids)})
+            yield from _items(found)
+
+    def _recent_ids(self, delivery: Delivery) -> Iterator[list[str]]:
+        params = {
+            "part": "snippet,contentDetails",
+            "maxResults": _PAGE,
+            "playlistId": self._uploads_playlist(delivery.grant),
+        }
+        for _ in range(_PAGES):
+            page = self._read("/youtube/v3/playlistItems", delivery.grant, params)
+            entries = _items(page)
+            if entries:
+                yield [str(entry["contentDetails"]["videoId"]) for entry in entries]
+            if "nextPageToken" not in page or _all_before(entries, delivery.first_sent_at):
+                return
+            params["pageToken"] = page["nextPageToken"]
+
+    def _uploads_playlist(self, grant: Grant) -> str:
+        if known := grant.account.traits.get("uploads_playlist"):
+            return known
+        channels = self._read("/youtube/v3/channels", grant, {"part": "contentDetails", "mine": "true"})
+        return next((uploads_playlist(channel) for channel in _items(channels)), "")
+
+    def _read(self, path: str, grant: Grant, params: Mapping[str, str]) -> dict[str, Any]:
+        response = self.api.call("GET", path, params=params, headers=_bearer(grant))
+        if response.status_code != 200:
+            raise refusal(response, self.clock())
+        return json_object(response)
+
+    # ---- words for the caller
+
+    def _url(self, video_id: str) -> str:
+        return f"{self.www_url}/shorts/{video_id}"
+
+    def _profile(self, grant: Grant) -> str:
+        return grant.account.url or f"{self.www_url}/channel/{grant.account.external_id}"
+
+    def _done(self, video_id: str, detail: str) -> Done:
+        return Done(video_id, self._url(video_id), detail)
+
+    def _live_session(self, state: Finished) -> Live:
+        url = self._url(state.video_id) if state.video_id else None
+        return Live("the upload session became this video", state.video_id, url)
+
+
+def last_part_start(total: int) -> int:
+    """Where the last part begins: it is as small as the protocol allows, and never empty."""
+    return (total - 1) // PART_MULTIPLE_BYTES * PART_MULTIPLE_BYTES
+
+
+def video_resource(delivery: Delivery) -> dict[str, Any]:
+    """What the session is started with. Visibility is always said: a forgotten one means public."""
+    text, options = delivery.text, delivery.options
+    return {
+        "snippet": {
+            "title": text.title,
+            "description": text.body,
+            "tags": with_marker(text.tags, delivery.marker),
+            "categoryId": _choice(options, "category"),
+        },
+        "status": {
+            "privacyStatus": _choice(options, "privacy"),
+            "selfDeclaredMadeForKids": _yes_no(options, "made_for_kids"),
+            "containsSyntheticMedia": _yes_no(options, "synthetic_media"),
+        },
+    }
+
+
+def _option(options: Mapping[str, object], name: str) -> object:
+    return options.get(name, next(option.default for option in OPTIONS if option.name == name))
+
+
+def _choice(options: Mapping[str, object], name: str) -> str:
+    """Never falls back from a word it does not know: the platform's own default is public."""
+    value, known = _option(options, name), next(option.choices for option in OPTIONS if option.name == name)
+    if not any(value == key for key, _ in known):
+        raise ValueError(f"option {name} is {value!r}")
+    return str(value)
+
+
+def _yes_no(options: Mapping[str, object], name: str) -> bool:
+    value = _option(options, name)
+    if not isinstance(value, bool):
+        raise ValueError(f"option {name} is {value!r}, neither yes nor no")
+    return value
+
+
+def _new_handles(session: str, delivery: Delivery) -> Handles:
+    return {SESSION: session, "total": str(delivery.media.size_bytes), "sha256": delivery.media.sha256}
+
+
+def _keep_video(video_id: str | None, keep: KeepHandles) -> Staged:
+    """The session became a video after we lost sight of a commit: nothing is left to send."""
+    if video_id is None:
+        text, detail = "Checking with YouTube", "the session is finished and its video could not be told for certain"
+        raise PlatformFault(OutcomeUnknown(text, detail, "youtube.finished_without_id"))
+    keep({"video_id": video_id})
+    return Staged()
+
+
+def _unusable(delivery: Delivery, why: str) -> PlatformFault:
+    """A new session is safe only while no last part was ever sent on the old one."""
+    if delivery.first_sent_at is None:
+        return HandleDead(TryAgain("The upload to YouTube starts again.", why, "youtube.session_gone", after_seconds=0))
+    return PlatformFault(OutcomeUnknown("Checking with YouTube", why, "youtube.session_gone"))
+
+
+def _last_part(delivery: Delivery, handles: Handles) -> bytes:
+    offset, total = int(handles["offset"]), delivery.media.size_bytes
+    body = b"".join(delivery.media.chunks(offset, total - offset))
+    if len(body) != total - offset:
+        raise ValueError(f"the file ends {total - offset - len(body)} bytes early")
+    return body
+
+
+def _bearer(grant: Grant) -> dict[str, str]:
+    return {"Authorization": f"Bearer {grant.access_token}"}
+
+
+def _part_headers(grant: Grant, start: int, length: int, total: int) -> dict[str, str]:
+    span = f"bytes {start}-{start + length - 1}/{total}"
+    return {**_bearer(grant), "Content-Length": str(length), "Content-Range": span, "Content-Type": "video/*"}
+
+
+def _items(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(body.get("items") or [])
+
+
+def _tags(video: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(str(tag).casefold() for tag in (video.get("snippet") or {}).get("tags") or ())
+
+
+def _all_before(entries: Iterable[Mapping[str, Any]], first_sent_at: datetime | None) -> bool:
+    """Whether a whole page is older than anything of ours can be, with a day to spare for clocks."""
+    if first_sent_at is None:
+        return False
+    oldest = first_sent_at - timedelta(days=1)
+    return all(datetime.fromisoformat(entry["snippet"]["publishedAt"]) < oldest for entry in entries)
