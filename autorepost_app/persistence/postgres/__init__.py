@@ -1,0 +1,1 @@
+"""The pieces of the embedded PostgreSQL. `autorepost_app.persistence.server` puts them together."""
