@@ -95,10 +95,30 @@ MOVES: Final[tuple[Move, ...]] = (
     # finding out: only reads
     Move("ask", _S.UNKNOWN, _S.RECONCILING, By.RECONCILER, "reads begin"),
     Move("found", _S.RECONCILING, _S.PUBLISHED, By.RECONCILER, "a read found it", proof="live"),
-    Move("absent_same", _S.RECONCILING, _S.STAGING, By.RECONCILER, "absence proven; same handle", proof="absent"),
-    Move("absent_new", _S.RECONCILING, _S.READY, By.RECONCILER, "absence proven; handle dead", proof="absent"),
-    Move("absent_final", _S.RECONCILING, _S.FAILED, By.RECONCILER, "absence proven; refused", proof="absent"),
-    Move("give_up", _S.RECONCILING, _S.NEEDS_REVIEW, By.RECONCILER, "reads cannot decide", proof="undecided"),
+    Move(
+        "absent_same",
+        _S.RECONCILING,
+        _S.STAGING,
+        By.RECONCILER,
+        "absence proven; same handle",
+        fenced=True,
+        proof="absent",
+    ),
+    Move(
+        "absent_new",
+        _S.RECONCILING,
+        _S.READY,
+        By.RECONCILER,
+        "absence proven; handle dead",
+        fenced=True,
+        proof="absent",
+    ),
+    Move(
+        "absent_final", _S.RECONCILING, _S.FAILED, By.RECONCILER, "absence proven; refused", fenced=True, proof="absent"
+    ),
+    Move(
+        "give_up", _S.RECONCILING, _S.NEEDS_REVIEW, By.RECONCILER, "reads cannot decide", fenced=True, proof="undecided"
+    ),
     # a person decides what we cannot
     Move("review_live", _S.NEEDS_REVIEW, _S.PUBLISHED, By.PERSON, "it is live: here is the link", proof="live"),
     Move("review_found", _S.NEEDS_REVIEW, _S.PUBLISHED, By.RECONCILER, "a late read found it", proof="live"),

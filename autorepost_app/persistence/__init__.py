@@ -1,0 +1,1 @@
+"""Where everything is kept. SQLAlchemy lives here and only here."""

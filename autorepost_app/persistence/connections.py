@@ -1,0 +1,106 @@
+"""How are grants kept, which of them is polled next, and who may refresh one?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Float, and_, cast, delete, func, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.orm import Session
+
+from autorepost_app.domain.connections import ConnectionStatus
+from autorepost_app.persistence.models import Connection, Consent, Rule, Tenant
+
+
+def get(session: Session, connection_id: str) -> Connection:
+    """Raises KeyError for an id that is not visible here."""
+    found = session.get(Connection, connection_id, populate_existing=True)
+    if found is None:
+        raise KeyError(connection_id)
+    return found
+
+
+def of_tenant(session: Session) -> list[Connection]:
+    """Those the session may see, in the order in which they were made."""
+    return list(session.scalars(select(Connection).order_by(Connection.connected_at, Connection.id)))
+
+
+def save(session: Session, values: Mapping[str, Any]) -> Connection:
+    """Adds the grant, or renews the one this tenant already has for that account."""
+    renewed = {name: value for name, value in values.items() if name not in ("id", "tenant_id", "watermark_at")}
+    statement = (
+        pg_insert(Connection)
+        .values(dict(values))
+        .on_conflict_do_update(
+            index_elements=["tenant_id", "platform", "external_account_id"],
+            set_={**renewed, "token_version": Connection.token_version + 1},
+        )
+        .returning(Connection)
+    )
+    return session.scalars(statement, execution_options={"populate_existing": True}).one()
+
+
+def lock_refresh(session: Session, connection_id: str) -> Connection:
+    """Waits until this transaction is the only one refreshing that connection, then reads it anew."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"connection:{connection_id}", 0))))
+    return get(session, connection_id)
+
+
+def set_status(session: Session, connection_id: str, status: ConnectionStatus, reason: str = "") -> bool:
+    """True when this changed something."""
+    changed = session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id, Connection.status != status)
+        .values(status=status, status_reason=reason)
+        .returning(Connection.id)
+    )
+    return changed.first() is not None
+
+
+def next_to_poll(session: Session, *, platforms: list[str], now: datetime, limit: int) -> list[Connection]:
+    """Claims the sources most worth polling, the longest unpolled first, by marking them polled at `now`.
+
+    A source is an active connection of a tenant that is not suspended, named by a rule that is not deleted.
+    """
+    waited = cast(func.extract("epoch", now - func.coalesce(Connection.last_polled_at, text("'epoch'"))), Float)
+    chosen = (
+        select(Connection.id)
+        .join(Tenant, and_(Tenant.id == Connection.tenant_id, Tenant.suspended_at.is_(None)))
+        .where(Connection.platform.in_(platforms), Connection.status == ConnectionStatus.ACTIVE)
+        .where(or_(Connection.poll_not_before_at.is_(None), Connection.poll_not_before_at <= now))
+        .where(select(Rule.id).where(Rule.source_connection_id == Connection.id, Rule.deleted_at.is_(None)).exists())
+        .order_by(waited.desc())
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Connection)
+    )
+    statement = update(Connection).where(Connection.id.in_(chosen)).values(last_polled_at=now).returning(Connection)
+    return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def polled_well(session: Session, connection_id: str, now: datetime, not_before_at: datetime) -> None:
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id)
+        .values(poll_faults=0, poll_not_before_at=not_before_at, last_success_at=now)
+    )
+
+
+def poll_failed(session: Session, connection_id: str, not_before_at: datetime) -> None:
+    session.execute(
+        update(Connection)
+        .where(Connection.id == connection_id)
+        .values(poll_faults=Connection.poll_faults + 1, poll_not_before_at=not_before_at)
+    )
+
+
+def keep_consent(session: Session, values: Mapping[str, Any]) -> None:
+    session.add(Consent(**values))
+
+
+def take_consent(session: Session, state_sha256: str, now: datetime) -> Consent | None:
+    """The consent that this state opened, once, while it lasts."""
+    return session.scalars(
+        delete(Consent).where(Consent.state_sha256 == state_sha256, Consent.expires_at > now).returning(Consent)
+    ).one_or_none()

@@ -1,0 +1,74 @@
+"""How does code get at rows, and as whom?
+
+`Database.tenant(scope)` and `Database.system(scope)` each give one transaction. The first runs as the plain role with
+the tenant set for that transaction only; the second as the system role. Both commit at the end of the block, or roll
+back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import URL
+from sqlalchemy.orm import Session
+
+from autorepost_app.domain.identity import Scope, SystemScope, TenantScope
+
+_SET_TENANT = text("select set_config('app.tenant_id', :tenant, true)")
+
+
+class Database:
+    """Two pools on one database: the application's and the workers'."""
+
+    def __init__(self, app_url: URL, system_url: URL, *, pool_size: int = 5) -> None:
+        self._app = _engine(app_url, pool_size)
+        self._system = _engine(system_url, pool_size)
+
+    @contextmanager
+    def session(self, scope: Scope) -> Iterator[Session]:
+        """One transaction on behalf of `scope`."""
+        match scope:
+            case TenantScope():
+                with self.tenant(scope) as session:
+                    yield session
+            case SystemScope():
+                with self.system(scope) as session:
+                    yield session
+
+    @contextmanager
+    def tenant(self, scope: TenantScope) -> Iterator[Session]:
+        with Session(self._app, expire_on_commit=False) as session, session.begin():
+            session.execute(_SET_TENANT, {"tenant": scope.tenant_id})
+            yield session
+
+    @contextmanager
+    def system(self, _scope: SystemScope) -> Iterator[Session]:
+        with Session(self._system, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def ping(self) -> None:
+        """Raises what the driver raises when either role cannot reach the database."""
+        for engine in (self._app, self._system):
+            with engine.connect() as connection:
+                connection.execute(text("select 1"))
+
+    def close(self) -> None:
+        self._app.dispose()
+        self._system.dispose()
+
+
+def _engine(url: URL, pool_size: int) -> Engine:
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"), pool_size=pool_size, max_overflow=20, pool_pre_ping=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection: Any, _record: Any) -> None:
+        # exactly-once R7: an acknowledged intent must be on disk, whatever the server's default is
+        connection.execute("set synchronous_commit = on")
+        connection.commit()
+
+    return engine

@@ -1,0 +1,1 @@
+"""How does a database get to the shape that `models` describes?"""

@@ -1,0 +1,133 @@
+"""How are posts, their files and the rules that speak of them read and written?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.orm import Session
+
+from autorepost_app.domain.posts import PostIdentity
+from autorepost_app.persistence.models import Connection, Original, Post, Rendition, Rule, RuleDestination
+
+
+def add(session: Session, rows: Iterable[Mapping[str, Any]]) -> list[Post]:
+    """Inserts posts; those already known are left out of the answer."""
+    values = list(rows)
+    if not values:
+        return []
+    statement = pg_insert(Post).values(values).on_conflict_do_nothing().returning(Post)
+    return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def known_ids(session: Session, connection: Connection, external_ids: Iterable[str]) -> set[str]:
+    """Which of these posts of that account the tenant already has."""
+    statement = select(Post.external_post_id).where(
+        Post.tenant_id == connection.tenant_id,
+        Post.platform == connection.platform,
+        Post.external_account_id == connection.external_account_id,
+        Post.external_post_id.in_(list(external_ids)),
+    )
+    return set(session.scalars(statement))
+
+
+def get(session: Session, post_id: str) -> Post:
+    """Raises KeyError for an id that is not visible here."""
+    found = session.get(Post, post_id, populate_existing=True)
+    if found is None:
+        raise KeyError(post_id)
+    return found
+
+
+def with_identity(session: Session, identity: PostIdentity) -> list[Post]:
+    """The same post may belong to several tenants that share a source account."""
+    statement = select(Post).where(
+        Post.platform == identity.platform,
+        Post.external_account_id == identity.external_account_id,
+        Post.external_post_id == identity.external_post_id,
+    )
+    return list(session.scalars(statement.order_by(Post.detected_at, Post.id)))
+
+
+def newest(session: Session, limit: int) -> list[Post]:
+    return list(session.scalars(select(Post).order_by(Post.posted_at.desc(), Post.id).limit(limit)))
+
+
+def without_run(session: Session, limit: int) -> list[Post]:
+    """Posts for which nobody has asked for a run yet, the oldest first."""
+    statement = select(Post).where(Post.run_asked_at.is_(None)).order_by(Post.detected_at, Post.id).limit(limit)
+    return list(session.scalars(statement))
+
+
+def mark_run_asked(session: Session, post_ids: Iterable[str], now: datetime) -> None:
+    session.execute(update(Post).where(Post.id.in_(list(post_ids))).values(run_asked_at=now))
+
+
+def set_full_caption(session: Session, post_id: str, caption: str) -> None:
+    session.execute(update(Post).where(Post.id == post_id).values(full_caption=caption))
+
+
+def original_of(session: Session, post_id: str) -> Original | None:
+    return session.scalars(select(Original).where(Original.post_id == post_id)).one_or_none()
+
+
+def save_original(session: Session, values: Mapping[str, Any]) -> Original:
+    """Keeps the first one written: a second fetch of the same post changes nothing."""
+    session.execute(pg_insert(Original).values(dict(values)).on_conflict_do_nothing(index_elements=["post_id"]))
+    return session.scalars(select(Original).where(Original.post_id == values["post_id"])).one()
+
+
+def rendition(session: Session, rendition_id: str) -> Rendition:
+    """Raises KeyError for an id that is not visible here."""
+    found = session.get(Rendition, rendition_id)
+    if found is None:
+        raise KeyError(rendition_id)
+    return found
+
+
+def renditions_of(session: Session, original_id: str) -> list[Rendition]:
+    return list(
+        session.scalars(select(Rendition).where(Rendition.original_id == original_id).order_by(Rendition.made_at))
+    )
+
+
+def save_rendition(session: Session, values: Mapping[str, Any]) -> Rendition:
+    """Keeps the first one written for each way of making."""
+    statement = pg_insert(Rendition).values(dict(values)).on_conflict_do_nothing(index_elements=["original_id", "spec"])
+    session.execute(statement)
+    return session.scalars(
+        select(Rendition).where(Rendition.original_id == values["original_id"], Rendition.spec == values["spec"])
+    ).one()
+
+
+def rules_of_source(session: Session, connection_id: str) -> list[tuple[Rule, list[RuleDestination]]]:
+    """The rules that are not deleted, in the order in which they were made, each with its destinations."""
+    rules = session.scalars(
+        select(Rule)
+        .where(Rule.source_connection_id == connection_id, Rule.deleted_at.is_(None))
+        .order_by(Rule.created_at, Rule.id)
+    ).all()
+    destinations = session.scalars(
+        select(RuleDestination)
+        .where(RuleDestination.rule_id.in_([rule.id for rule in rules]))
+        .order_by(RuleDestination.id)
+    ).all()
+    return [(rule, [row for row in destinations if row.rule_id == rule.id]) for rule in rules]
+
+
+def rules_of_tenant(session: Session) -> list[Rule]:
+    return list(session.scalars(select(Rule).where(Rule.deleted_at.is_(None)).order_by(Rule.created_at, Rule.id)))
+
+
+def add_rule(session: Session, values: Mapping[str, Any], destinations: Iterable[Mapping[str, Any]]) -> Rule:
+    rule = Rule(**values)
+    session.add(rule)
+    session.flush()
+    session.add_all(
+        RuleDestination(tenant_id=rule.tenant_id, rule_id=rule.id, **destination) for destination in destinations
+    )
+    session.flush()
+    return rule

@@ -1,0 +1,376 @@
+"""How is a publication read, claimed and moved?
+
+A move is one compare-and-set along a row of `domain.publications.MOVES`, together with the evidence that the row asks
+for, in the caller's transaction. A fenced move also compares the lease: a worker that lost it changes nothing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.orm import Session
+
+from autorepost_app.domain.publications import FINAL, MOVE, EvidenceKind, Move, State
+from autorepost_app.persistence.models import Attempt, Evidence, Publication
+
+_LEASE_FREE: Final[Mapping[str, None]] = {"lease_owner": None, "lease_until": None}
+_CLAIMABLE: Final = (State.READY, State.STAGING)
+
+
+class MoveLost(Exception):
+    """Somebody else moved it, or the lease has passed on: the caller stops, nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to work on one publication; `epoch` fences off everybody who held it before."""
+
+    publication_id: str
+    tenant_id: str
+    owner: str
+    epoch: int
+    attempt_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One row of evidence to be written."""
+
+    kind: EvidenceKind
+    source: str
+    proof: str
+    at: datetime
+    external_id: str | None = None
+    url: str | None = None
+    detail: str = ""
+
+
+def promise(session: Session, rows: Iterable[Mapping[str, Any]]) -> list[Publication]:
+    """Inserts publications; those whose identity already has one, anywhere, are left out of the answer."""
+    values = list(rows)
+    if not values:
+        return []
+    statement = (
+        pg_insert(Publication)
+        .values(values)
+        .on_conflict_do_nothing(constraint="publications_identity_key")
+        .returning(Publication)
+    )
+    return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def get(session: Session, publication_id: str) -> Publication:
+    """Raises KeyError for an id that is not visible here."""
+    found = session.get(Publication, publication_id, populate_existing=True)
+    if found is None:
+        raise KeyError(publication_id)
+    return found
+
+
+def of_post(session: Session, post_id: str, *, platform: str | None = None) -> list[Publication]:
+    statement = (
+        select(Publication).where(Publication.post_id == post_id).order_by(Publication.created_at, Publication.id)
+    )
+    if platform is not None:
+        statement = statement.where(Publication.platform == platform)
+    return list(session.scalars(statement))
+
+
+def due(session: Session, states: Iterable[State], now: datetime, limit: int) -> list[Publication]:
+    """Those in `states` whose time has come and that nobody holds, the longest due first."""
+    statement = (
+        select(Publication)
+        .where(Publication.state.in_(list(states)), Publication.due_at <= now)
+        .where(or_(Publication.lease_until.is_(None), Publication.lease_until < now))
+        .order_by(Publication.due_at)
+        .limit(limit)
+    )
+    return list(session.scalars(statement))
+
+
+def counts_by_state(session: Session) -> dict[str, int]:
+    rows = session.execute(select(Publication.state, func.count()).group_by(Publication.state)).tuples()
+    return dict(rows.all())
+
+
+def move(
+    session: Session,
+    name: str,
+    publication: Publication | Lease,
+    *,
+    now: datetime,
+    proof: Proof | None = None,
+    **changes: Any,
+) -> Publication:
+    """Makes the move `name` or raises MoveLost. `changes` are further columns of the publication.
+
+    Raises ValueError when the evidence that the table asks for is missing: a fault of the caller's.
+    """
+    row = MOVE[name]
+    _check_proof(row, proof)
+    lease = publication if isinstance(publication, Lease) else None
+    if row.fenced and lease is None:
+        raise ValueError(f"{name} is fenced: it needs the lease")
+    target_id = lease.publication_id if lease else publication.id  # type: ignore[union-attr]
+    statement = (
+        update(Publication)
+        .where(Publication.id == target_id, Publication.state == row.source)
+        .values(state=row.target, state_at=now, **changes)
+        .returning(Publication)
+    )
+    if lease:
+        statement = statement.where(
+            Publication.lease_epoch == lease.epoch,
+            Publication.lease_owner == lease.owner,
+            Publication.attempt_id == lease.attempt_id,
+        )
+    moved = session.scalars(statement, execution_options={"populate_existing": True}).one_or_none()
+    if moved is None:
+        raise MoveLost(f"{name} of {target_id}: it is no longer {row.source}, or the lease has passed on")
+    if proof is not None:
+        record(session, moved, proof)
+    return moved
+
+
+def _check_proof(row: Move, proof: Proof | None) -> None:
+    if row.proof and (proof is None or proof.kind != row.proof):
+        raise ValueError(f"{row.name} needs {row.proof} evidence")
+
+
+def record(session: Session, publication: Publication | Lease, proof: Proof) -> None:
+    """Adds evidence. Allowed to anybody at any time: a fenced-off sender may still tell what it saw (R3)."""
+    lease = publication if isinstance(publication, Lease) else None
+    session.execute(
+        insert(Evidence).values(
+            tenant_id=publication.tenant_id,
+            publication_id=lease.publication_id if lease else publication.id,  # type: ignore[union-attr]
+            attempt_id=publication.attempt_id,
+            epoch=lease.epoch if lease else publication.lease_epoch,  # type: ignore[union-attr]
+            kind=proof.kind,
+            source=proof.source,
+            proof=proof.proof,
+            external_id=proof.external_id,
+            url=proof.url,
+            detail=proof.detail,
+            at=proof.at,
+        )
+    )
+
+
+def claim(session: Session, publication_id: str, *, owner: str, now: datetime, lease_seconds: float) -> Lease | None:
+    """One winner: READY or an abandoned STAGING becomes STAGING under a new epoch and, where the last attempt was
+    spent, a new attempt. None when it is not due, not claimable or held."""
+    publication = session.scalars(
+        select(Publication)
+        .where(Publication.id == publication_id, Publication.state.in_(_CLAIMABLE), Publication.due_at <= now)
+        .where(or_(Publication.lease_until.is_(None), Publication.lease_until < now))
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if publication is None:
+        return None
+    epoch = publication.lease_epoch + 1
+    attempt_id = _attempt_for(session, publication, epoch, now)
+    move(
+        session,
+        "claim" if publication.state == State.READY else "resume",
+        publication,
+        now=now,
+        lease_owner=owner,
+        lease_epoch=epoch,
+        lease_until=now + timedelta(seconds=lease_seconds),
+        attempt_id=attempt_id,
+        waiting_for="",
+    )
+    return Lease(publication.id, publication.tenant_id, owner, epoch, attempt_id)
+
+
+def _attempt_for(session: Session, publication: Publication, epoch: int, now: datetime) -> str:
+    """The current attempt while it has sent nothing, else a new one that takes over the handles still kept."""
+    current = session.get(Attempt, publication.attempt_id) if publication.attempt_id else None
+    if current is not None and current.ended_at is None and current.intended_at is None:
+        return current.id
+    number = session.scalar(
+        select(func.coalesce(func.max(Attempt.number), 0)).where(Attempt.publication_id == publication.id)
+    )
+    usable = current is not None and current.outcome == "not_done_same_handle"
+    fresh = Attempt(
+        id=str(uuid.uuid4()),
+        tenant_id=publication.tenant_id,
+        publication_id=publication.id,
+        number=(number or 0) + 1,
+        epoch=epoch,
+        started_at=now,
+        handles=dict(current.handles) if current and usable else {},
+        secret_handles_sealed=current.secret_handles_sealed if current and usable else None,
+    )
+    session.add(fresh)
+    session.flush()
+    return fresh.id
+
+
+def extend(session: Session, lease: Lease, *, now: datetime, lease_seconds: float) -> None:
+    """Keeps the lease for longer, or raises MoveLost."""
+    held = session.execute(
+        update(Publication)
+        .where(Publication.id == lease.publication_id, Publication.lease_epoch == lease.epoch)
+        .where(Publication.lease_owner == lease.owner, Publication.state == State.STAGING)
+        .values(lease_until=now + timedelta(seconds=lease_seconds))
+        .returning(Publication.id)
+    ).first()
+    if held is None:
+        raise MoveLost(f"the lease on {lease.publication_id} has passed on")
+
+
+def release(
+    session: Session, name: str, lease: Lease, *, now: datetime, due_at: datetime, **changes: Any
+) -> Publication:
+    """A move that also lets go of the lease and says when to come back."""
+    return move(session, name, lease, now=now, due_at=due_at, **_LEASE_FREE, **changes)
+
+
+def attempt(session: Session, attempt_id: str) -> Attempt:
+    """Raises KeyError for an id that is not visible here."""
+    found = session.get(Attempt, attempt_id, populate_existing=True)
+    if found is None:
+        raise KeyError(attempt_id)
+    return found
+
+
+def keep_handles(
+    session: Session, lease: Lease, *, handles: Mapping[str, str], secret_sealed: bytes | None, now: datetime
+) -> None:
+    """Stores the handles of the attempt under the lease, or raises MoveLost."""
+    held = session.scalars(
+        select(Publication.id)
+        .where(Publication.id == lease.publication_id, Publication.lease_epoch == lease.epoch)
+        .where(Publication.attempt_id == lease.attempt_id, Publication.state == State.STAGING)
+        .with_for_update()
+    ).one_or_none()
+    if held is None:
+        raise MoveLost(f"the lease on {lease.publication_id} has passed on")
+    row = attempt(session, lease.attempt_id)
+    row.handles = dict(handles)
+    row.secret_handles_sealed = secret_sealed
+
+
+def intend(session: Session, lease: Lease, *, now: datetime, send_before: datetime, lease_until: datetime) -> None:
+    """The durable intent (R1). The caller sends only after this transaction's commit was acknowledged."""
+    publication = move(
+        session,
+        "intend",
+        lease,
+        now=now,
+        send_before=send_before,
+        lease_until=lease_until,
+        last_sent_at=now,
+        first_sent_at=func.coalesce(Publication.first_sent_at, now),
+    )
+    row = attempt(session, publication.attempt_id or lease.attempt_id)
+    row.intended_at = now
+    row.send_before = send_before
+
+
+def close_attempt(
+    session: Session, attempt_id: str, *, outcome: str, now: datetime, verdict: Mapping[str, Any]
+) -> None:
+    """Writes how an attempt ended, once: a later word on it is evidence, never a rewrite."""
+    row = attempt(session, attempt_id)
+    if row.ended_at is None:
+        row.ended_at = now
+        row.outcome = outcome
+        row.verdict = dict(verdict)
+
+
+def sweep(session: Session, now: datetime, limit: int) -> list[Publication]:
+    """COMMITTING whose lease ran out becomes UNKNOWN, never a resend."""
+    lost = session.scalars(
+        select(Publication)
+        .where(Publication.state == State.COMMITTING, Publication.lease_until < now)
+        .order_by(Publication.lease_until)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    ).all()
+    proof = Proof(EvidenceKind.UNCLEAR, "sweeper", "the sender went silent after its intent", now)
+    return [
+        move(session, "lease_lost", row, now=now, proof=proof, due_at=now, reason=proof.proof, **_LEASE_FREE)
+        for row in lost
+    ]
+
+
+def claim_reading(
+    session: Session, publication_id: str, *, owner: str, now: datetime, lease_seconds: float
+) -> Lease | None:
+    """The right to read what became of one publication: UNKNOWN becomes RECONCILING. None when not due or held.
+
+    The epoch grows here too: what an earlier reader concluded can no longer move the publication.
+    """
+    row = session.scalars(
+        select(Publication)
+        .where(Publication.id == publication_id, Publication.state.in_([State.UNKNOWN, State.RECONCILING]))
+        .where(Publication.due_at <= now, or_(Publication.lease_until.is_(None), Publication.lease_until < now))
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.state == State.UNKNOWN:
+        row = move(session, "ask", row, now=now)
+    row.lease_owner = owner
+    row.lease_epoch += 1
+    row.lease_until = now + timedelta(seconds=lease_seconds)
+    session.flush()
+    return Lease(row.id, row.tenant_id, owner, row.lease_epoch, str(row.attempt_id))
+
+
+def read_again(session: Session, lease: Lease, *, due_at: datetime, waiting_for: str) -> None:
+    """Lets go of a reading lease and says when to read next; loses silently to whoever holds it now."""
+    session.execute(
+        update(Publication)
+        .where(Publication.id == lease.publication_id, Publication.lease_epoch == lease.epoch)
+        .where(Publication.state == State.RECONCILING)
+        .values(due_at=due_at, waiting_for=waiting_for, **_LEASE_FREE)
+    )
+
+
+def evidence_of(session: Session, publication_id: str) -> list[Evidence]:
+    return list(
+        session.scalars(select(Evidence).where(Evidence.publication_id == publication_id).order_by(Evidence.id))
+    )
+
+
+def attempts_of(session: Session, publication_id: str) -> list[Attempt]:
+    return list(
+        session.scalars(select(Attempt).where(Attempt.publication_id == publication_id).order_by(Attempt.number))
+    )
+
+
+def live_evidence(session: Session, publication_id: str) -> Evidence | None:
+    """The first proof that it is live, if there is any: it outranks all else for ever (R4)."""
+    return session.scalars(
+        select(Evidence)
+        .where(Evidence.publication_id == publication_id, Evidence.kind == EvidenceKind.LIVE)
+        .order_by(Evidence.id)
+        .limit(1)
+    ).one_or_none()
+
+
+def bound_ids(session: Session, platform: str, external_account_id: str, ids: Iterable[str]) -> set[str]:
+    """Which of these external ids already belong to a publication."""
+    statement = select(Publication.external_id).where(
+        Publication.platform == platform,
+        Publication.external_account_id == external_account_id,
+        Publication.external_id.in_(list(ids)),
+    )
+    return {found for found in session.scalars(statement) if found}
+
+
+def unsettled(session: Session, post_id: str) -> list[Publication]:
+    """Those of a post that are still on their way somewhere."""
+    return [row for row in of_post(session, post_id) if State(row.state) not in FINAL]

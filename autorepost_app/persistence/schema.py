@@ -1,0 +1,106 @@
+"""Is the database in the shape this version needs, and who may do what in it?
+
+`upgrade` runs as the owner of the database: migrations under an advisory lock, then the login roles. The application
+connects as `<database>_app` (held to a tenant by row-level security), the workers as `<database>_system` (every
+tenant's rows, no schema rights), Dagster as `<database>_dagster` (its own schema only). Role names carry the database's
+name because roles belong to the whole server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
+
+from autorepost_app.domain.errors import UserError
+from autorepost_app.persistence.models import Base
+
+_LOCK: Final = 7_420_311_905
+_OLDEST_SERVER: Final = 150000
+ROLES: Final = ("app", "system", "dagster")
+
+
+@dataclass(frozen=True, slots=True)
+class RolePasswords:
+    """The passwords that the login roles get at each upgrade."""
+
+    app: str
+    system: str
+    dagster: str
+
+    def __repr__(self) -> str:
+        return "RolePasswords()"
+
+
+def role_name(database: str, role: str) -> str:
+    return f"{database}_{role}"
+
+
+def upgrade(owner_url: URL, passwords: RolePasswords) -> None:
+    """Brings the schema to this version and the roles to these passwords. Safe to run from several processes.
+
+    Raises UserError for a server that is too old.
+    """
+    engine = create_engine(owner_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        _check_server(connection)
+        connection.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
+        connection.commit()
+        try:
+            _make_roles(connection, passwords)
+            connection.commit()
+            command.upgrade(_config(connection), "head")
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _LOCK})
+            connection.commit()
+
+
+def differences(owner_url: URL) -> list[object]:
+    """What the models say that the database does not, and the reverse. Empty after a complete upgrade."""
+    engine = create_engine(owner_url, poolclass=NullPool)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        return list(compare_metadata(context, Base.metadata))
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _check_server(connection: Connection) -> None:
+    version = int(connection.execute(text("show server_version_num")).scalar_one())
+    if version < _OLDEST_SERVER:
+        raise UserError(
+            f"PostgreSQL {version // 10000} is too old.",
+            remedy="Use PostgreSQL 15 or newer, or leave AUTOREPOST_DATABASE_URL unset.",
+            field="AUTOREPOST_DATABASE_URL",
+        )
+
+
+def _make_roles(connection: Connection, passwords: RolePasswords) -> None:
+    """Makes what is missing and sets the passwords; another database's upgrade may be making roles meanwhile."""
+    database = connection.execute(text("select current_database()")).scalar_one()
+    quote = connection.dialect.identifier_preparer.quote
+    for role in ROLES:
+        name = role_name(database, role)
+        password = getattr(passwords, role).replace("'", "''")
+        connection.execute(
+            text(
+                f"do $$ begin create role {quote(name)} login; "
+                "exception when duplicate_object or unique_violation then null; end $$"
+            )
+        )
+        connection.execute(text(f"alter role {quote(name)} with login nosuperuser nobypassrls password '{password}'"))
