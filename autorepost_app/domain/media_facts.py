@@ -30,6 +30,7 @@ class MediaFacts:
     keyframe_gap_seconds: float | None = None
     closed_gop: bool | None = None
     color_transfer: str = ""
+    color_space: str = ""
     acodec: str | None = None
     audio_profile: str = ""
     audio_hz: int | None = None

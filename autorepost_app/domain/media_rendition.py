@@ -43,13 +43,14 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VideoTarget:
-    """H.264 High, 4:2:0, closed groups of pictures; `fps` None keeps the source's."""
+    """H.264 High, 4:2:0, BT.709, closed groups of pictures; `fps` None keeps the source's."""
 
     width: int
     height: int
     fps: float | None
     maxrate: int
     tonemap: bool = False
+    recolor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ def _with_our_video(facts: MediaFacts, video: VideoTarget) -> MediaFacts:
         keyframe_gap_seconds=60 / fps,
         closed_gop=True,
         color_transfer="bt709",
+        color_space="bt709",
         video_bitrate=ceil(video.maxrate * (1 + BUFFER_SECONDS / facts.duration_seconds)),
         size_bytes=_size_bound(facts, facts.duration_seconds, video.maxrate),
     )
@@ -193,7 +195,9 @@ def _audio_target(facts: MediaFacts, limits: MediaLimits) -> AudioTarget | None:
 def _video_target(facts: MediaFacts, limits: MediaLimits, cut_seconds: float | None) -> VideoTarget:
     width, height = _frame_size(facts, limits)
     seconds = _cut(facts, cut_seconds).duration_seconds
-    return VideoTarget(width, height, _fps(facts, limits), _maxrate(facts, limits, seconds), facts.hdr)
+    rate = _maxrate(facts, limits, seconds)
+    recolor = facts.color_space not in ("", "unknown", "bt709")
+    return VideoTarget(width, height, _fps(facts, limits), rate, facts.hdr, recolor)
 
 
 def _frame_size(facts: MediaFacts, limits: MediaLimits) -> tuple[int, int]:
