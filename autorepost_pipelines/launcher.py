@@ -1,0 +1,235 @@
+"""How does a queued run become a process, and how does anyone know later that this process lives?
+
+Dagster's own launcher starts a fresh interpreter a run, two seconds of work before the first step. Here a fork server
+imports everything once and each run is a fork of it. A worker does not depend on the daemon that asked for it: it
+goes on when the daemon stops or is killed, and the next daemon finds it by the lock it holds on its record.
+"""
+
+import fcntl
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from dagster import DagsterInstance, DagsterRun, Field
+from dagster._cli.api import _execute_run_command_body, _resume_run_command_body
+from dagster._config.config_schema import UserConfigSchema
+from dagster._core.errors import DagsterLaunchFailedError
+from dagster._core.instance import InstanceRef
+from dagster._core.launcher.base import (
+    CheckRunHealthResult,
+    LaunchRunContext,
+    ResumeRunContext,
+    RunLauncher,
+    WorkerStatus,
+)
+from dagster._serdes import ConfigurableClass, ConfigurableClassData, deserialize_value, serialize_value
+from dagster._utils.interrupts import capture_interrupts
+
+DEFINITIONS_MODULE = "autorepost_pipelines.definitions"
+READY_WITHIN_SECONDS = 60.0
+_RECORDS = "workers"
+
+# What Dagster imports only when a run needs it: a second of work that each fork would repeat.
+_USED_BY_EVERY_RUN = (
+    "autorepost_pipelines.storage",
+    "psycopg2.extras",
+    "dagster._core.definitions.external_asset",
+    "dagster._core.definitions.repository_definition.repository_data_builder",
+    "dagster._core.execution.plan.active",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.root",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._core.workspace.autodiscovery",
+    "dagster._daemon.monitoring",
+    "upath.implementations.local",
+)
+
+_forking = threading.Lock()
+
+
+class WarmForkLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
+    """Forks each run from a process that has imported Dagster and our definitions, and nothing else."""
+
+    def __init__(self, preload: Sequence[str], inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__()
+        self._inst_data = inst_data
+        self._preload = [__name__, *_USED_BY_EVERY_RUN, *preload]
+
+    @property
+    def inst_data(self) -> ConfigurableClassData | None:
+        return self._inst_data
+
+    @classmethod
+    def config_type(cls) -> UserConfigSchema:
+        return {"preload": Field([str], is_required=False, default_value=[DEFINITIONS_MODULE])}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> "WarmForkLauncher":
+        return cls(config_value["preload"], inst_data=inst_data)
+
+    def launch_run(self, context: LaunchRunContext) -> None:
+        self._start_worker(context.dagster_run, resume=False)
+
+    @property
+    def supports_resume_run(self) -> bool:
+        return True
+
+    def resume_run(self, context: ResumeRunContext) -> None:
+        self._start_worker(context.dagster_run, resume=True)
+
+    def terminate(self, run_id: str) -> bool:
+        """Ask the worker to stop; it reports the run as canceled itself. May be called from any process here."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return False
+        self._instance.report_run_canceling(run)
+        pid = living_worker(self._home, run_id)
+        if pid is None:
+            # Nothing is left to stop, and a worker about to start reads this first.
+            self._instance.report_run_canceled(run)
+        else:
+            os.kill(pid, signal.SIGTERM)
+        return True
+
+    @property
+    def supports_check_run_worker_health(self) -> bool:
+        return True
+
+    def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
+        pid = living_worker(self._home, run.run_id)
+        if pid is None:
+            return CheckRunHealthResult(WorkerStatus.FAILED, "The process of this run is gone.")
+        return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=str(pid))
+
+    @property
+    def _home(self) -> Path:
+        return Path(self._instance.root_directory)
+
+    def _start_worker(self, run: DagsterRun, resume: bool) -> None:
+        forkserver = multiprocessing.get_context("forkserver")
+        ready, ready_end_of_worker = forkserver.Pipe(duplex=False)
+        reference = serialize_value(self._instance.get_ref())
+        worker = _Worker(target=_execute, args=(reference, run.run_id, resume, ready_end_of_worker))
+        with ready:
+            with ready_end_of_worker, _forking:
+                _set_up_fork_server(self._preload)
+                worker.start()
+            _wait_until_ready(ready, worker)
+
+
+class _Worker(ForkServerProcess):
+    """A run outlives its daemon, so an interpreter that ends must not wait for it, as it does for its children."""
+
+    def join(self, timeout: float | None = None) -> None:
+        return
+
+
+def _set_up_fork_server(preload: list[str]) -> None:
+    if sys.platform == "darwin":
+        # Apple's frameworks abort a forked child that uses them, although nothing of them ran before the fork.
+        os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
+    multiprocessing.get_context("forkserver").set_forkserver_preload(preload)
+
+
+def _wait_until_ready(ready: Connection, worker: ForkServerProcess) -> None:
+    """Without this a worker that dies at birth would be missed until the start timeout of run monitoring."""
+    try:
+        if ready.poll(READY_WITHIN_SECONDS):
+            ready.recv()
+            return
+        worker.kill()
+        raise DagsterLaunchFailedError(f"The run's process was not ready within {READY_WITHIN_SECONDS:.0f} s.")
+    except EOFError:
+        raise DagsterLaunchFailedError("The run's process ended before it began; see the daemon's log.") from None
+
+
+def _execute(reference: str, run_id: str, resume: bool, ready: Connection) -> None:
+    """All of a worker's life. Of its parents it has the standard streams and nothing else."""
+    os.setpgid(0, 0)  # Ctrl-C is for the daemon; what the steps start can be stopped with the worker
+    with capture_interrupts(), DagsterInstance.from_ref(deserialize_value(reference, InstanceRef)) as instance:
+        with _held_record(Path(instance.root_directory), run_id):
+            ready.send(None)
+            ready.close()
+            body = _resume_run_command_body if resume else _execute_run_command_body
+            body(run_id, instance, lambda event: None, set_exit_code_on_failure=False)
+
+
+@contextmanager
+def _held_record(home: Path, run_id: str) -> Iterator[None]:
+    """Tell everyone on this machine that this process works on the run, for exactly as long as it does.
+
+    The kernel drops the lock with the process, however it ends: no stale pid, no zombie and no reused pid can look
+    alive. The record appears under its name only when it is complete and locked.
+    """
+    folder = home / _RECORDS
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = folder / f".{run_id}.{os.getpid()}"
+    with draft.open("w") as record:
+        fcntl.flock(record, fcntl.LOCK_EX)
+        record.write(str(os.getpid()))
+        record.flush()
+        draft.replace(folder / run_id)
+        try:
+            yield
+        finally:
+            (folder / run_id).unlink(missing_ok=True)
+
+
+def living_worker(home: Path, run_id: str) -> int | None:
+    """The pid of the process that works on this run, whichever daemon launched it."""
+    try:
+        record = (home / _RECORDS / run_id).open()
+    except FileNotFoundError:
+        return None
+    with record:
+        try:
+            fcntl.flock(record, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(record.read())
+    return None
+
+
+def living_workers(home: Path) -> dict[str, int]:
+    """Run id and pid of every worker on this machine."""
+    folder = home / _RECORDS
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    found = {name: living_worker(home, name) for name in names if not name.startswith(".")}
+    return {run_id: pid for run_id, pid in found.items() if pid is not None}
+
+
+def stop_workers(home: Path, grace_seconds: float = 10.0) -> None:
+    """Stop all runs, for a supervisor that stops the product: first asked, then killed with their children."""
+    for pid in living_workers(home).values():
+        _signal(os.kill, pid, signal.SIGTERM)
+    give_up_at = time.monotonic() + grace_seconds
+    while (workers := living_workers(home)) and time.monotonic() < give_up_at:
+        time.sleep(0.05)
+    for pid in workers.values():
+        _signal(os.killpg, pid, signal.SIGKILL)
+
+
+def _signal(send: Any, pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        send(pid, number)
+
+
+def forget_dead_workers(home: Path) -> None:
+    """Remove what killed workers left. Only for the moment before a daemon starts."""
+    folder = home / _RECORDS
+    living = living_workers(home)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in living:
+            path.unlink(missing_ok=True)
