@@ -1,0 +1,56 @@
+"""How much does TikTok give, how often, and where does each number come from?
+
+Evidence: [P] TikTok's own pages, [C] working clients or their issues, [U] our own choice or unverified.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from autorepost_app.platform_kit.protocol import QuotaRule, SourceSpec
+
+PAGE_SIZE: Final = 20
+"""`max_count` of video/list: 1 to 20, 10 where left out [P: Display API, List Videos]."""
+
+QUERY_IDS: Final = 20
+"""Most ids in one video/query [P: Display API, Query Videos]."""
+
+CALLS_PER_MINUTE: Final = 600
+"""Sliding minute, for the whole app, counted apart for each endpoint [P: API v2 rate limits]."""
+
+POLLS_PER_MINUTE: Final = 570
+"""Five in a hundred of the calls are kept for back-fill and repeats [U]."""
+
+RATE_LIMIT_SECONDS: Final = 60.0
+"""How long a used-up minute lasts: no reset header is documented [P], so the whole window is waited out."""
+
+RATE_LIMIT_MOST_SECONDS: Final = 900.0
+"""An `x-ratelimit-reset` (read by Nango [C], documented nowhere) further away than this is not believed [U]."""
+
+CAPTION_CHARACTERS: Final = 150
+"""`video_description` and `title` are cut here [P]; the whole caption comes with the file."""
+
+FILE_BYTES: Final = 2 << 30
+"""The largest file fetched [U]: an hour at TikTok's usual 2.5 Mbit/s is 1.1 GB, so twice that is no creator's video."""
+
+FETCH_SECONDS: Final = 1800.0
+"""The longest one fetch may take [U]: the largest file at 10 Mbit/s."""
+
+SOFT_BLOCK_SECONDS: Final = 1800.0
+"""The pause after TikTok's pages stop being readable [U]: asking again at once makes a soft block last."""
+
+OTHER_EGRESS_SECONDS: Final = 900.0
+"""The pause after a refusal of our network address [U]."""
+
+
+def _per_minute(call: str, label: str) -> QuotaRule:
+    return QuotaRule(call, label, "app", frozenset({call}), CALLS_PER_MINUTE, window_seconds=60.0)
+
+
+QUOTAS: Final = (
+    _per_minute("user.info", "TikTok profile look-ups a minute"),
+    _per_minute("video.list", "TikTok looks for new posts a minute"),
+    _per_minute("video.query", "TikTok looks at single posts a minute"),
+)
+
+SOURCE: Final = SourceSpec(polls_per_minute=POLLS_PER_MINUTE, page_size=PAGE_SIZE)

@@ -1,0 +1,120 @@
+"""What has a creator posted on TikTok, and how do we get the file?
+
+The list comes from the Display API, which never gives the file itself; the file comes from the post's web page. The two
+fail separately: a page that cannot be read stops no detection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from autorepost_app.domain.clock import Clock
+from autorepost_app.domain.errors import PlatformFault
+from autorepost_app.domain.posts import PostPage, SourcePost
+from autorepost_app.platform_kit.http import Api
+from autorepost_app.platform_kit.protocol import Downloaded, Grant
+from autorepost_app.platforms.tiktok import errors, limits
+from autorepost_app.platforms.tiktok.fetch import FetchJob, fetch
+
+_FIELDS: Final = (
+    "id,create_time,cover_image_url,share_url,video_description,title,duration,height,width,"
+    "like_count,comment_count,share_count,view_count"
+)
+_COUNTS: Final = {"views": "view_count", "likes": "like_count", "comments": "comment_count", "shares": "share_count"}
+_HANDLE: Final = re.compile(r"[\w.-]+", re.ASCII)
+_ANY_HANDLE: Final = "_"
+"""TikTok finds a post by its id alone; yt-dlp writes this where it knows no name."""
+
+
+class TikTokSource:
+    def __init__(self, www: Api, api: Api, clock: Clock, timeout_seconds: float) -> None:
+        self._www = www
+        self._api = api
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+
+    def list_posts(self, grant: Grant, cursor: str | None = None) -> PostPage:
+        """`cursor` is a time in epoch milliseconds as text; posts from before it are listed."""
+        body: dict[str, int] = {"max_count": limits.PAGE_SIZE}
+        if cursor is not None:
+            body["cursor"] = int(cursor)
+        page = self._read(grant, "/v2/video/list/", _FIELDS, body)
+        posts = tuple(self._post(video, grant) for video in page.get("videos") or ())
+        return PostPage(posts, _next_cursor(page, cursor))
+
+    def download(
+        self, grant: Grant, post: SourcePost, target: Path, progress: Callable[[int, int | None], None]
+    ) -> Downloaded:
+        if post.kind != "video":
+            raise errors.photo_post()
+        try:
+            fetched = fetch(self._job(grant, post, target), progress)
+        except PlatformFault as fault:
+            raise self._second_opinion(grant, post, fault) from fault
+        return Downloaded(target.stat().st_size, _sha256(target), fetched.full_caption)
+
+    def _second_opinion(self, grant: Grant, post: SourcePost, fault: PlatformFault) -> PlatformFault:
+        """A page may deny a post by mistake, so its word is final only when the API has lost the post too."""
+        if fault.verdict.code != errors.UNAVAILABLE:
+            return fault
+        return errors.still_listed(fault) if self._is_listed(grant, post) else fault
+
+    def _is_listed(self, grant: Grant, post: SourcePost) -> bool:
+        wanted = {"filters": {"video_ids": [post.external_post_id]}}
+        videos = self._read(grant, "/v2/video/query/", "id", wanted).get("videos") or ()
+        return any(str(video["id"]) == post.external_post_id for video in videos)
+
+    def _read(self, grant: Grant, path: str, fields: str, body: object) -> dict[str, Any]:
+        headers = {"Authorization": f"Bearer {grant.access_token}"}
+        answer = self._api.call("POST", path, params={"fields": fields}, headers=headers, json=body)
+        return errors.fields_of(answer, self._clock())
+
+    def _job(self, grant: Grant, post: SourcePost, target: Path) -> FetchJob:
+        handle = grant.account.handle if _HANDLE.fullmatch(grant.account.handle) else _ANY_HANDLE
+        www_url = self._www.url("")
+        return FetchJob(www_url, handle, post.external_post_id, str(target), timeout_seconds=self._timeout_seconds)
+
+    def _post(self, video: Mapping[str, Any], grant: Grant) -> SourcePost:
+        # The query of `share_url` carries our client key; no reader of a post needs it.
+        share_url = str(video.get("share_url") or "").partition("?")[0]
+        return SourcePost(
+            external_post_id=str(video["id"]),
+            posted_at=datetime.fromtimestamp(int(video["create_time"]), UTC),
+            caption=str(video.get("video_description") or video.get("title") or ""),
+            url=share_url or self._www.url(f"/@{grant.account.handle}/video/{video['id']}"),
+            duration_seconds=_number(video.get("duration")),
+            width=video.get("width") or None,
+            height=video.get("height") or None,
+            cover_url=video.get("cover_image_url") or None,
+            kind=_kind(video, share_url),
+            counts={name: int(video[key]) for name, key in _COUNTS.items() if video.get(key) is not None},
+        )
+
+
+def _kind(video: Mapping[str, Any], share_url: str) -> str:
+    """TikTok does not say whether it lists photo posts, nor marks them; these are the two traces they would leave."""
+    return "photo" if video.get("duration") == 0 or "/photo/" in share_url else "video"
+
+
+def _next_cursor(page: Mapping[str, Any], asked: str | None) -> str | None:
+    """`has_more` alone decides: a page may be short, even empty, with more to come."""
+    if not page.get("has_more"):
+        return None
+    following = str(page["cursor"])
+    if following == asked:
+        raise errors.stuck_list(following)
+    return following
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,150 @@
+"""A creator connects TikTok, stays connected, and leaves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from autorepost_app.domain.clock import utc_now
+from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, TryAgain
+from autorepost_app.platform_kit.protocol import AppCredentials, Reach
+from autorepost_app.platforms.tiktok import PLATFORM
+from autorepost_app.platforms.tiktok.auth import SCOPES
+
+
+def refused(call: Any, *args: Any, **kwargs: Any) -> Any:
+    with pytest.raises(PlatformFault) as caught:
+        call(*args, **kwargs)
+    return caught.value.verdict
+
+
+def test_the_consent_page_is_asked_for_in_tiktoks_own_spelling(tiktok):
+    consent = tiktok.parts.authoriser.consent(login="default", redirect_uri="https://a.example/back", state="s-9")
+    query = {name: values[0] for name, values in parse_qs(urlsplit(consent.url).query).items()}
+    assert consent.url.startswith(f"{tiktok.www_url}/v2/auth/authorize/?")
+    assert query["client_key"] == tiktok.server.apps["TIKTOK_CLIENT_ID"]
+    assert query["scope"] == "user.info.basic,user.info.profile,video.list"
+    assert (query["response_type"], query["redirect_uri"]) == ("code", "https://a.example/back")
+    assert (query["state"], query["disable_auto_auth"]) == ("s-9", "1")
+    assert "code_challenge" not in query
+    assert consent.verifier is None
+
+
+def test_a_creator_connects_and_we_know_who_they_are(tiktok):
+    connectable = tiktok.connect()
+    account, tokens = connectable.account, connectable.tokens
+    assert account.handle == tiktok.handle
+    assert account.display_name == "Anna"
+    assert account.url == f"{tiktok.www_url}/@{tiktok.handle}"
+    assert account.external_id == tokens.extra["open_id"]
+    assert tokens.scopes == frozenset(SCOPES) == PLATFORM.oauth.needed_scopes["default"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "access_seconds", "refresh_seconds"), [("nov2026", 7200, 15552000), ("classic", 86400, 31536000)]
+)
+def test_token_lives_come_from_the_reply(tiktok, profile, access_seconds, refresh_seconds):
+    tiktok.settings(token_profile=profile)
+    tokens = tiktok.connect().tokens
+    assert tokens.access_expires_at - tokens.issued_at == timedelta(seconds=access_seconds)
+    assert tokens.refresh_expires_at - tokens.issued_at == timedelta(seconds=refresh_seconds)
+
+
+def test_an_unticked_box_shows_in_the_scopes_and_asks_to_connect_again(tiktok):
+    tokens = tiktok.exchange(tiktok.come_back(deny_scopes=["user.info.profile"])["code"])
+    assert PLATFORM.oauth.needed_scopes["default"] - tokens.scopes == {"user.info.profile"}
+    verdict = refused(tiktok.parts.authoriser.accounts, login="default", tokens=tokens)
+    assert isinstance(verdict, Reconnect)
+    assert verdict.code == "tiktok.scope_permission_missed"
+    assert "leave every box ticked" in verdict.text
+
+
+def test_a_refresh_rotates_both_tokens_and_the_old_one_is_dead(tiktok):
+    first = tiktok.connect().tokens
+    second = tiktok.parts.authoriser.refresh(login="default", tokens=first)
+    assert second.access_token != first.access_token
+    assert second.refresh_token != first.refresh_token
+    assert (second.extra, second.scopes) == (first.extra, first.scopes)
+    verdict = refused(tiktok.parts.authoriser.refresh, login="default", tokens=first)
+    assert isinstance(verdict, Reconnect)
+    assert (verdict.code, verdict.refresh_first) == ("tiktok.invalid_grant", False)
+
+
+def test_a_refusal_inside_a_good_status_is_still_a_refusal(tiktok):
+    tokens = tiktok.connect().tokens
+    tiktok.parts.authoriser.refresh(login="default", tokens=tokens)
+    tiktok.settings(oauth_error_status=200)
+    verdict = refused(tiktok.parts.authoriser.refresh, login="default", tokens=tokens)
+    assert isinstance(verdict, Reconnect)
+
+
+def test_what_a_refresh_leaves_out_is_taken_over(tiktok):
+    tokens = tiktok.connect().tokens
+    body = {"access_token": "act.new", "expires_in": 60, "open_id": tokens.extra["open_id"], "token_type": "Bearer"}
+    tiktok.fault("token", "error", status=200, body=body)
+    second = tiktok.parts.authoriser.refresh(login="default", tokens=tokens)
+    assert second.access_token == "act.new"
+    assert second.refresh_token == tokens.refresh_token
+    assert second.refresh_expires_at == tokens.refresh_expires_at
+    assert second.scopes == tokens.scopes
+
+
+def test_the_older_wrapped_token_reply_is_read_too(tiktok):
+    inner = {"access_token": "act.old", "expires_in": 60, "open_id": "o-1", "scope": "user.info.basic,video.list"}
+    tiktok.fault("token", "error", status=200, body={"data": inner, "message": "success"})
+    tokens = tiktok.exchange("anything")
+    assert (tokens.access_token, tokens.extra) == ("act.old", {"open_id": "o-1"})
+    assert tokens.scopes == {"user.info.basic", "video.list"}
+
+
+def test_a_code_with_the_characters_tiktok_uses_arrives_whole(tiktok):
+    tiktok.exchange(tiktok.come_back()["code"])
+    verdict = refused(tiktok.exchange, "WX*0!4567.e1+ %2A")
+    assert verdict.code == "tiktok.invalid_grant"
+    assert "WX*0" not in verdict.detail
+
+
+def test_a_revoked_grant_is_dead_and_revoking_it_again_is_no_error(tiktok):
+    tokens = tiktok.connect().tokens
+    tiktok.parts.authoriser.revoke(login="default", tokens=tokens)
+    verdict = refused(tiktok.parts.authoriser.accounts, login="default", tokens=tokens)
+    assert isinstance(verdict, Reconnect)
+    assert verdict.refresh_first
+    tiktok.parts.authoriser.revoke(login="default", tokens=tokens)
+
+
+def test_revoking_with_a_stale_access_token_ends_the_grant_behind_it(tiktok):
+    tokens = tiktok.connect().tokens
+    stale = replace(tokens, access_token="act.stale", access_expires_at=utc_now() - timedelta(seconds=1))
+    tiktok.parts.authoriser.revoke(login="default", tokens=stale)
+    assert refused(tiktok.parts.authoriser.refresh, login="default", tokens=tokens).code == "tiktok.invalid_grant"
+
+
+def test_a_wrong_app_secret_is_for_the_operator_and_never_shown(tiktok, reach):
+    parts = PLATFORM.build(
+        Reach(reach.urls, AppCredentials(reach.app.client_id, "sEcReT-wrong"), reach.clock, reach.timeout_seconds)
+    )
+    with pytest.raises(PlatformFault) as caught:
+        parts.authoriser.exchange(login="default", redirect_uri="https://a", code="c0de-1", verifier=None)
+    parts.close()
+    assert isinstance(caught.value.verdict, Operator)
+    assert "secret" in caught.value.verdict.remedy
+    assert "sEcReT" not in f"{caught.value}{caught.value!r}{caught.value.verdict!r}"
+
+
+def test_no_token_is_in_any_repr(tiktok):
+    connectable = tiktok.connect()
+    assert connectable.tokens.access_token not in repr(connectable)
+    assert connectable.tokens.refresh_token not in repr(connectable)
+
+
+def test_a_refresh_that_never_got_an_answer_is_tried_again(tiktok):
+    tokens = tiktok.connect().tokens
+    tiktok.fault("token", "refuse")
+    verdict = refused(tiktok.parts.authoriser.refresh, login="default", tokens=tokens)
+    assert isinstance(verdict, TryAgain)
+    assert tokens.refresh_token not in repr(verdict)
