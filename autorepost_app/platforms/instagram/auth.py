@@ -1,0 +1,279 @@
+"""How do we get an Instagram account's tokens, and how is a call to Graph signed with them?
+
+Two ways in. "instagram" is Instagram's own login: the access token refreshes itself and must be a day old for it.
+"facebook" goes through a page: the page's token does not expire, and Graph wants a proof that the caller is our app.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import httpx
+
+from autorepost_app.domain.clock import Clock
+from autorepost_app.domain.errors import PlatformFault, Reconnect
+from autorepost_app.platform_kit.http import Api
+from autorepost_app.platform_kit.oauth import consent_url, token_form, token_set
+from autorepost_app.platform_kit.protocol import Account, AppCredentials, Connectable, Consent, OAuthSpec, TokenSet
+from autorepost_app.platforms.instagram import errors
+
+GRAPH_VERSION: Final = "v26.0"
+INSTAGRAM: Final = "instagram"
+FACEBOOK: Final = "facebook"
+
+SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
+    INSTAGRAM: ("instagram_business_basic", "instagram_business_content_publish"),
+    # business_management: pages that belong to a business account are not listed without it.
+    FACEBOOK: (
+        "instagram_basic",
+        "instagram_content_publish",
+        "pages_show_list",
+        "pages_read_engagement",
+        "business_management",
+    ),
+}
+OAUTH: Final = OAuthSpec(
+    logins=(INSTAGRAM, FACEBOOK),
+    scopes=SCOPES,
+    needed_scopes={
+        INSTAGRAM: frozenset(SCOPES[INSTAGRAM]),
+        FACEBOOK: frozenset(SCOPES[FACEBOOK]) - {"business_management"},
+    },
+    # Half of 60 days: a month of trouble on either side still leaves time, and a token lost is lost for good.
+    refresh_margin=0.5,
+    refresh_min_age_seconds=86_400.0,
+)
+
+_ME_FIELDS: Final = "id,user_id,username,name,account_type,profile_picture_url,followers_count"
+_PAGE_FIELDS: Final = "id,name,access_token,instagram_business_account{id,username,name,profile_picture_url}"
+_PAGES_AT_MOST: Final = 20
+
+
+def appsecret_proof(app_secret: str, access_token: str) -> str:
+    return hmac.new(app_secret.encode(), access_token.encode(), hashlib.sha256).hexdigest()
+
+
+def profile_url(www_url: str, handle: str) -> str:
+    return f"{www_url.rstrip('/')}/{handle}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One Graph host: the version in every path, the token in a header (addresses end up in logs)."""
+
+    api: Api
+    proof_secret: str | None = field(default=None, repr=False)
+
+    def get(self, path: str, token: str, **params: str) -> httpx.Response:
+        return self.api.call("GET", _versioned(path), params=self._proven(params, token), headers=_bearer(token))
+
+    def post(self, path: str, token: str, form: Mapping[str, str]) -> httpx.Response:
+        return self.api.call("POST", _versioned(path), form=self._proven(form, token), headers=_bearer(token))
+
+    def post_request(self, path: str, token: str, form: Mapping[str, str]) -> httpx.Request:
+        """The same, not sent: for the commit."""
+        url = self.api.url(_versioned(path))
+        return self.api.client.build_request("POST", url, data=self._proven(form, token), headers=_bearer(token))
+
+    def _proven(self, fields: Mapping[str, str], token: str) -> dict[str, str]:
+        proof = {"appsecret_proof": appsecret_proof(self.proof_secret, token)} if self.proof_secret else {}
+        return {**fields, **proof}
+
+
+class Login(Protocol):
+    def consent(self, redirect_uri: str, state: str) -> str: ...
+
+    def exchange(self, redirect_uri: str, code: str) -> TokenSet: ...
+
+    def refresh(self, tokens: TokenSet) -> TokenSet: ...
+
+    def accounts(self, tokens: TokenSet) -> list[Connectable]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class InstagramAuthoriser:
+    logins: Mapping[str, Login]
+
+    def consent(self, *, login: str, redirect_uri: str, state: str) -> Consent:
+        return Consent(self.logins[login].consent(redirect_uri, state), state)
+
+    def exchange(self, *, login: str, redirect_uri: str, code: str, verifier: str | None) -> TokenSet:
+        return self.logins[login].exchange(redirect_uri, code.removesuffix("#_"))
+
+    def refresh(self, *, login: str, tokens: TokenSet) -> TokenSet:
+        return self.logins[login].refresh(tokens)
+
+    def revoke(self, *, login: str, tokens: TokenSet) -> None:
+        """Nothing: Instagram's login documents no way. Facebook's would end the person's grant for all their pages,
+        and with it connections that nobody asked to end."""
+
+    def accounts(self, *, login: str, tokens: TokenSet) -> list[Connectable]:
+        return self.logins[login].accounts(tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class InstagramLogin:
+    """Code, then a token of an hour, then one of 60 days that is its own refresh token."""
+
+    app: AppCredentials
+    www_url: str
+    code_api: Api
+    graph: Graph
+    clock: Clock
+
+    def consent(self, redirect_uri: str, state: str) -> str:
+        return consent_url(
+            self.www_url.rstrip("/") + "/oauth/authorize",
+            client_id=self.app.client_id,
+            redirect_uri=redirect_uri,
+            scopes=SCOPES[INSTAGRAM],
+            state=state,
+            separator=",",
+        )
+
+    def exchange(self, redirect_uri: str, code: str) -> TokenSet:
+        form = token_form(
+            "authorization_code",
+            client_id=self.app.client_id,
+            client_secret=self.app.client_secret,
+            redirect_uri=redirect_uri,
+            code=code,
+        )
+        now = self.clock()
+        response = self.code_api.call("POST", "/oauth/access_token", form=form)
+        short = _tokens(errors.login_row(response, now, "access_token"), now)
+        params = {
+            "grant_type": "ig_exchange_token",
+            "client_secret": self.app.client_secret,
+            "access_token": short.access_token,
+        }
+        return self._long_lived("/access_token", params, short)
+
+    def refresh(self, tokens: TokenSet) -> TokenSet:
+        params = {"grant_type": "ig_refresh_token", "access_token": tokens.access_token}
+        return self._long_lived("/refresh_access_token", params, tokens)
+
+    def _long_lived(self, path: str, params: Mapping[str, str], previous: TokenSet) -> TokenSet:
+        now = self.clock()
+        response = self.graph.api.call("GET", path, params=params)
+        tokens = _tokens(errors.row(response, now, "access_token", "expires_in"), now, previous)
+        return replace(tokens, refresh_token=tokens.access_token, refresh_expires_at=tokens.access_expires_at)
+
+    def accounts(self, tokens: TokenSet) -> list[Connectable]:
+        response = self.graph.get("/me", tokens.access_token, fields=_ME_FIELDS)
+        me = errors.row(response, self.clock(), "user_id")
+        traits = {"account_type": me.get("account_type"), "app_scoped_id": me.get("id")}
+        # `user_id` is the id of the publishing paths; `id` is only ours and names the person in callbacks.
+        return [Connectable(_account(me, str(me["user_id"]), self.www_url, traits), tokens)]
+
+
+@dataclass(frozen=True, slots=True)
+class FacebookLogin:
+    """Code, then a person's token of 60 days, from which each page's own token follows; that one stays."""
+
+    app: AppCredentials
+    www_url: str
+    facebook_www_url: str
+    graph: Graph
+    clock: Clock
+
+    def consent(self, redirect_uri: str, state: str) -> str:
+        return consent_url(
+            f"{self.facebook_www_url.rstrip('/')}/{GRAPH_VERSION}/dialog/oauth",
+            client_id=self.app.client_id,
+            redirect_uri=redirect_uri,
+            scopes=SCOPES[FACEBOOK],
+            state=state,
+            separator=",",
+        )
+
+    def exchange(self, redirect_uri: str, code: str) -> TokenSet:
+        short = self._token(redirect_uri=redirect_uri, code=code)
+        person = self._token(grant_type="fb_exchange_token", fb_exchange_token=short.access_token)
+        granted = self._inspect(person.access_token)
+        return replace(person, scopes=frozenset(map(str, granted.get("scopes") or ())), extra=_person(granted))
+
+    def refresh(self, tokens: TokenSet) -> TokenSet:
+        """A page's token does not expire; one that died comes back only with a new consent."""
+        raise PlatformFault(
+            Reconnect("Please connect Instagram again.", "a page token cannot be refreshed", "instagram.page_token")
+        )
+
+    def accounts(self, tokens: TokenSet) -> list[Connectable]:
+        """The professional accounts linked to the person's pages, each once."""
+        found: dict[str, Connectable] = {}
+        for page in self._pages(tokens.access_token):
+            linked = page.get("instagram_business_account")
+            if linked and page.get("access_token"):
+                traits = {"page_id": page.get("id"), "page": page.get("name"), **tokens.extra}
+                account = _account(linked, str(linked["id"]), self.www_url, traits)
+                own = replace(tokens, access_token=str(page["access_token"]), access_expires_at=None)
+                found.setdefault(account.external_id, Connectable(account, own))
+        return list(found.values())
+
+    def _token(self, **fields: str) -> TokenSet:
+        params = {"client_id": self.app.client_id, "client_secret": self.app.client_secret, **fields}
+        now = self.clock()
+        response = self.graph.api.call("GET", _versioned("/oauth/access_token"), params=params)
+        return _tokens(errors.login_row(response, now, "access_token"), now)
+
+    def _inspect(self, token: str) -> Mapping[str, Any]:
+        """What was granted and by whom: the token reply says neither."""
+        params = {"input_token": token}
+        ours = _bearer(f"{self.app.client_id}|{self.app.client_secret}")
+        response = self.graph.api.call("GET", _versioned("/debug_token"), params=params, headers=ours)
+        return dict(errors.answer(response, self.clock()).get("data") or {})
+
+    def _pages(self, token: str) -> Iterator[Mapping[str, Any]]:
+        more: dict[str, str] = {}
+        for _ in range(_PAGES_AT_MOST):
+            response = self.graph.get("/me/accounts", token, fields=_PAGE_FIELDS, limit="100", **more)
+            body = errors.answer(response, self.clock())
+            yield from body.get("data") or ()
+            after = next_cursor(body)
+            if after is None:
+                return
+            more = {"after": after}
+
+
+def next_cursor(body: Mapping[str, Any]) -> str | None:
+    """Where Graph's next page starts. `next` itself is not used: it is an address with the token in it."""
+    paging = body.get("paging") or {}
+    after = (paging.get("cursors") or {}).get("after")
+    return str(after) if paging.get("next") and after else None
+
+
+def _tokens(reply: Mapping[str, Any], now: datetime, previous: TokenSet | None = None) -> TokenSet:
+    extra = {"app_scoped_id": str(reply["user_id"])} if reply.get("user_id") else None
+    scoped = {**reply, "scope": reply.get("permissions") or reply.get("scope")}
+    tokens = token_set(scoped, now=now, separator=",", previous=previous, extra=extra)
+    return replace(tokens, refresh_token=None, refresh_expires_at=None)
+
+
+def _person(granted: Mapping[str, Any]) -> dict[str, str]:
+    return {"app_scoped_id": str(granted["user_id"])} if granted.get("user_id") else {}
+
+
+def _account(fields: Mapping[str, Any], external_id: str, www_url: str, traits: Mapping[str, Any]) -> Account:
+    handle = str(fields.get("username") or external_id)
+    return Account(
+        external_id=external_id,
+        handle=handle,
+        display_name=str(fields.get("name") or handle),
+        avatar_url=fields.get("profile_picture_url"),
+        url=profile_url(www_url, handle),
+        traits={name: str(value) for name, value in traits.items() if value},
+    )
+
+
+def _versioned(path: str) -> str:
+    return f"/{GRAPH_VERSION}{path}"
+
+
+def _bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}

@@ -1,0 +1,316 @@
+"""What does an answer of Instagram mean, and what do we do next?
+
+The only place that reads its status codes, error bodies and container states, by the table in `rules.py`. One reader
+for each way an answer reaches us: a repeatable call, the login, an upload, a container's state, the commit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import httpx
+import regex
+
+from autorepost_app.domain.errors import (
+    HandleDead,
+    Operator,
+    OutcomeUnknown,
+    PlatformFault,
+    Reconnect,
+    Rejected,
+    TryAgain,
+    UserError,
+    Verdict,
+    WaitUntil,
+)
+from autorepost_app.platform_kit.http import describe, json_object, unclear, without_secrets
+from autorepost_app.platform_kit.protocol import Absent, Done, Finding, Live, NotDone, Outcome, Undecided
+from autorepost_app.platforms.instagram.rules import (
+    EXPIRED,
+    FAILED,
+    LOGIN_REFUSED,
+    NEW_UPLOAD,
+    RULES,
+    SERVER_DOWN,
+    STUCK,
+    TOO_MANY,
+    Kind,
+    Rule,
+)
+
+NAME: Final = "Instagram"
+
+
+class UnreadAnswer(RuntimeError):
+    """Instagram said something to a repeatable call that no rule reads: a bug of ours."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(f"no rule reads this answer of {NAME}: {describe(response)}")
+
+
+# ------------------------------------------------------------------------------------------------- matching a rule
+
+
+@dataclass(frozen=True, slots=True)
+class GraphError:
+    """What Graph says in `error`, and nothing else of it."""
+
+    code: int | None
+    subcode: int | None
+    transient: bool
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> GraphError | None:
+        error = body.get("error")
+        if not isinstance(error, dict):
+            return None
+        return cls(_number(error.get("code")), _number(error.get("error_subcode")), error.get("is_transient") is True)
+
+
+def rule_for(error: GraphError) -> Rule | None:
+    return next((rule for rule in RULES if _matches(rule, error)), None)
+
+
+def _matches(rule: Rule, error: GraphError) -> bool:
+    return (
+        (not rule.codes or error.code in rule.codes)
+        and (not rule.subcodes or error.subcode in rule.subcodes)
+        and (not rule.transient or error.transient)
+    )
+
+
+def _number(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def verdict(rule: Rule, detail: str, now: datetime, wait_seconds: float | None = None) -> Verdict:
+    code = f"instagram.{rule.name}"
+    match rule.kind:
+        case Kind.WAIT:
+            at = now + timedelta(seconds=wait_seconds or rule.seconds or 0)
+            return WaitUntil(rule.text, detail, code, at=at, limit=rule.limit)
+        case Kind.RECONNECT:
+            return Reconnect(rule.text, detail, code)
+        case Kind.REJECT:
+            return Rejected(rule.text, detail, code, rule.remedy)
+        case _:
+            return TryAgain(rule.text, detail, code, rule.seconds)
+
+
+def _fault(rule: Rule, response: httpx.Response, now: datetime) -> PlatformFault:
+    return PlatformFault(verdict(rule, describe(response), now, regain_seconds(response)))
+
+
+def regain_seconds(response: httpx.Response) -> float | None:
+    """The longest wait that X-Business-Use-Case-Usage names (it counts minutes), None where it names none."""
+    try:
+        usage = json.loads(response.headers.get("X-Business-Use-Case-Usage", "{}"))
+    except ValueError:
+        return None
+    minutes = max(_regain_minutes(usage), default=0)
+    return minutes * 60.0 if minutes > 0 else None
+
+
+def _regain_minutes(usage: Any) -> Iterator[int]:
+    for rows in usage.values() if isinstance(usage, dict) else ():
+        for row in rows if isinstance(rows, list) else ():
+            yield (_number(row.get("estimated_time_to_regain_access")) or 0) if isinstance(row, dict) else 0
+
+
+# ------------------------------------------------------------------------------------------ answers to repeatable calls
+
+
+def answer(response: httpx.Response, now: datetime) -> dict[str, Any]:
+    """The body of a good answer. Raises PlatformFault for a refusal, UnreadAnswer for what no rule reads."""
+    body = json_object(response)
+    error = GraphError.of(body)
+    if error is None and response.is_success and body:
+        return body
+    rule = rule_for(error) if error else None
+    if rule is None and response.status_code == 429:
+        rule = TOO_MANY
+    # Edges of the platform answer without JSON now and then, in any status.
+    if rule is None and (response.is_server_error or (not body and response.is_success)):
+        rule = SERVER_DOWN
+    if rule is None:
+        raise UnreadAnswer(response)
+    raise _fault(rule, response, now)
+
+
+def row(response: httpx.Response, now: datetime, *needed: str) -> Mapping[str, Any]:
+    """As `answer`, for replies that Meta's pages print inside a `data` array and the live service sends flat."""
+    return _row(response, answer(response, now), needed)
+
+
+def login_row(response: httpx.Response, now: datetime, *needed: str) -> Mapping[str, Any]:
+    return _row(response, login_answer(response, now), needed)
+
+
+def _row(response: httpx.Response, body: Mapping[str, Any], needed: tuple[str, ...]) -> Mapping[str, Any]:
+    rows = body.get("data")
+    found = rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else body
+    if not all(found.get(name) for name in needed):
+        raise UnreadAnswer(response)
+    return found
+
+
+def login_answer(response: httpx.Response, now: datetime) -> dict[str, Any]:
+    """As `answer`, for the exchange of a code: api.instagram.com says no in a shape of its own, and whatever else
+    is refused here is cured by one more consent."""
+    if response.is_client_error and response.status_code != 429:
+        error = GraphError.of(json_object(response))
+        if error is None or rule_for(error) is None:
+            raise _fault(LOGIN_REFUSED, response, now)
+    return answer(response, now)
+
+
+def upload_answer(response: httpx.Response, now: datetime) -> None:
+    """rupload's answer: `debug_info` says whether more of the same could help."""
+    body = json_object(response)
+    trouble = body.get("debug_info")
+    if not isinstance(trouble, dict):
+        answer(response, now)
+        return
+    if trouble.get("retriable") is True:
+        raise _fault(SERVER_DOWN, response, now)
+    raise HandleDead(verdict(_rule_in(str(trouble.get("message"))) or FAILED, describe(response), now))
+
+
+def created(response: httpx.Response, now: datetime) -> tuple[str, str | None]:
+    """The new container's id, and where its bytes go when we bring them ourselves."""
+    body = row(response, now, "id")
+    return str(body["id"]), str(body["uri"]) if body.get("uri") else None
+
+
+def posts_left(response: httpx.Response, now: datetime) -> int | None:
+    usage = row(response, now)
+    config = usage.get("config")
+    total = _number(config.get("quota_total")) if isinstance(config, dict) else None
+    used = _number(usage.get("quota_usage"))
+    return None if total is None or used is None else max(0, total - used)
+
+
+def no_public_address(error: UserError) -> PlatformFault:
+    return PlatformFault(
+        Operator(
+            "We are looking into it.",
+            f"{NAME} fetches the video from a public https address and there is none: {error.text}",
+            "instagram.no_public_url",
+            error.remedy,
+        )
+    )
+
+
+# ----------------------------------------------------------------------------------------------- states of a container
+
+_READABLE: Final = frozenset({"IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED"})
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as read. `bytes_transferred` counts a resumable upload."""
+
+    id: str
+    state: str
+    status: str = ""
+    bytes_transferred: int = 0
+
+    @property
+    def finished(self) -> bool:
+        return self.state == "FINISHED"
+
+
+def container_answer(response: httpx.Response, container_id: str, now: datetime) -> Container:
+    body = answer(response, now)
+    state = body.get("status_code")
+    if state not in _READABLE:
+        raise UnreadAnswer(response)
+    video = body.get("video_status")
+    phase = video.get("uploading_phase") if isinstance(video, dict) else None
+    sent = _number(phase.get("bytes_transferred")) if isinstance(phase, dict) else None
+    return Container(container_id, str(state), without_secrets(str(body.get("status") or "")), sent or 0)
+
+
+def refuse_unusable(container: Container, now: datetime) -> None:
+    """While staging: raises for a container that cannot be waited for or published."""
+    detail = f"container {container.id} is {container.state}: {container.status}"
+    match container.state:
+        case "ERROR":
+            # Dead in every case; the verdict says whether another container would fare better.
+            raise HandleDead(verdict(_rule_in(container.status) or FAILED, detail, now))
+        case "EXPIRED":
+            raise HandleDead(verdict(EXPIRED, detail, now))
+        case "PUBLISHED":
+            # An earlier commit did arrive. A fresh container would be the second post, so nothing is dead here:
+            # the verdict allows only reads, and the next `check` proves the post live.
+            raise PlatformFault(OutcomeUnknown("Checking with Instagram", detail, "instagram.already_live"))
+        case _:
+            return
+
+
+def stuck(container: Container, now: datetime) -> HandleDead:
+    return HandleDead(verdict(STUCK, f"container {container.id} is {container.state}: {container.status}", now))
+
+
+def finding(container: Container, profile_url: str) -> Finding:
+    """What the state proves about the commit."""
+    proof = f"container {container.id} is {container.state}"
+    match container.state:
+        case "PUBLISHED":
+            return Live(proof, url=profile_url)
+        case "EXPIRED" | "ERROR":
+            return Absent(proof, handle_usable=False)
+        case "FINISHED":
+            return Absent(proof, handle_usable=True)
+        case _:
+            return Undecided(proof)
+
+
+def is_lost(fault: PlatformFault) -> bool:
+    """The object was not found or not shown: a known flake of reads, and proof of nothing."""
+    return _KINDS.get(fault.verdict.code) is Kind.LOST
+
+
+def is_dead(fault: PlatformFault) -> bool:
+    return _KINDS.get(fault.verdict.code) is Kind.NEW_CONTAINER
+
+
+def _rule_in(status: str) -> Rule | None:
+    """The rule of the 2207xxx that a text names ("Error: Media upload has failed with error code 2207026")."""
+    found = regex.search(r"\b2207\d{3}\b", status)
+    subcode = int(found.group()) if found else None
+    return next((rule for rule in RULES if subcode in rule.subcodes), None)
+
+
+_KINDS: Final = {f"instagram.{rule.name}": rule.kind for rule in (*RULES, EXPIRED, STUCK, FAILED)}
+
+
+# ------------------------------------------------------------------------------------------------------- the commit
+
+_NEVER_PROOF: Final = frozenset({408, 409, 425, 429, 499})
+
+
+def commit_outcome(response: httpx.Response, now: datetime, profile_url: str) -> Outcome:
+    """What media_publish proved. The answer has no permalink, so `Done.url` is the profile."""
+    body = json_object(response)
+    error = GraphError.of(body)
+    if error is None:
+        media_id = body.get("id")
+        done = response.is_success and isinstance(media_id, str | int) and media_id
+        return Done(str(media_id), profile_url) if done else unclear(response, NAME)
+    rule = rule_for(error)
+    refused = response.is_client_error and response.status_code not in _NEVER_PROOF
+    if rule and rule.nothing_published and refused:
+        return NotDone(verdict(rule, describe(response), now, regain_seconds(response)))
+    return unclear(response, NAME)
+
+
+def nothing_to_commit() -> NotDone:
+    return NotDone(TryAgain(NEW_UPLOAD, "no container is known; nothing was sent", "instagram.no_container"), False)

@@ -1,0 +1,205 @@
+"""What does Instagram take as a Reel: file, words, choices, posts per day?
+
+Evidence letters as in the platform reference: P Meta's own pages or SDK, C working code or its issues, U unverified.
+Read on 23 November 2026.
+
+    MP4 or MOV, index first, no edit lists, closed groups of pictures, 4:2:0    P  Reels media specification
+    H.264 or HEVC, at most 25 Mbit/s, 23-60 frames a second                     P
+    AAC, at most 48 kHz, one or two channels                                    P
+    width at most 1920, shape 0.01:1 to 10:1, upright 9:16 advised              P
+    3 s to 15 min                                                               P
+    300 MB (older copies of the page say 1 GB; the smaller one is safe)         P
+    10-bit and HDR: not named, so re-encoded to 8-bit SDR                       U
+    caption 2200 characters, 30 hashtags, 20 mentions                           P
+    what a character is, is not said: UTF-16 units, the largest count           U
+    50 posts a day on one page, 100 on another; the platform is asked instead   P
+    400 containers an account in 24 h; a container lives 24 h                   P
+    look at a container every 5-30 s, after minutes once a minute               C, P
+    give up on one still in progress after 10-15 min; long videos get 30        C, U
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import regex
+
+from autorepost_app.domain.media import MediaLimits
+from autorepost_app.platform_kit.protocol import Option, PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
+
+CAPTION_LIMIT: Final = 2200
+HASHTAG_LIMIT: Final = 30
+MENTION_LIMIT: Final = 20
+COLLABORATOR_LIMIT: Final = 3
+
+DAY_SECONDS: Final = 86_400.0
+CONTAINER_LIFE_SECONDS: Final = DAY_SECONDS
+PROCESSING_PATIENCE_SECONDS: Final = 1800.0
+PUBLIC_URL_SECONDS: Final = 2 * 3600.0
+"""How long Meta may fetch our file: longer than its processing is ever waited for."""
+UPLOAD_TIMEOUT_SECONDS: Final = 300.0
+
+
+def poll_after_seconds(waited_seconds: float) -> float:
+    """A short clip is ready within seconds; after that Meta asks for once a minute."""
+    return 5.0 if waited_seconds < 60 else 15.0 if waited_seconds < 300 else 60.0
+
+
+MEDIA: Final = MediaLimits(
+    containers=frozenset({"mp4", "mov"}),
+    vcodecs=frozenset({"h264", "hevc"}),
+    pix_fmts=frozenset({"yuv420p", "yuvj420p"}),
+    acodecs=frozenset({"aac"}),
+    audio_hz_max=48_000,
+    audio_channels_max=2,
+    fps_min=23,
+    fps_max=60,
+    width_max=1920,
+    aspect_min=0.01,
+    aspect_max=10.0,
+    duration_min_seconds=3.0,
+    duration_max_seconds=900.0,
+    size_max_bytes=300_000_000,
+    bitrate_max=25_000_000,
+    faststart=True,
+    edit_lists=False,
+    closed_gop=True,
+    hdr=False,
+    box=(1080, 1920),
+)
+
+# Of the two documented numbers the larger: with the smaller we would hold back posts that Instagram takes, and a
+# refusal by Instagram costs nothing (it is proof that nothing was published).
+QUOTAS: Final = (
+    QuotaRule(
+        name="posts",
+        label="Instagram posts in 24 hours",
+        scope="account",
+        calls=frozenset({"media_publish"}),
+        limit=100,
+        window_seconds=DAY_SECONDS,
+    ),
+    QuotaRule(
+        name="containers",
+        label="Instagram uploads in 24 hours",
+        scope="account",
+        calls=frozenset({"media"}),
+        limit=400,
+        window_seconds=DAY_SECONDS,
+    ),
+)
+
+RECONCILE: Final = ReconcilePlan(
+    # 11 min is the first read after the quiet time; 24.5 h the first after a container must have expired.
+    read_after_seconds=(30, 60, 120, 300, 600, 660, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24.5 * 3600),
+    give_up_after_seconds=26 * 3600,
+    request_lifetime_seconds=600,
+)
+
+OPTIONS: Final = (
+    Option(
+        name="share_to_feed",
+        label="Also show it in the feed",
+        default=True,
+        description="A Reel always appears among your Reels; this also puts it into your main grid.",
+    ),
+    Option(
+        name="is_ai_generated",
+        label="Made with AI",
+        default=False,
+        description="Instagram shows a label that says so.",
+    ),
+    Option(
+        name="trial_reel",
+        label="Trial Reel",
+        default="",
+        choices=(
+            ("", "No, show it to everyone"),
+            ("MANUAL", "To non-followers first; I share it with everyone myself"),
+            ("SS_PERFORMANCE", "To non-followers first; shared with everyone if it does well"),
+        ),
+        description="Only accounts that Instagram allows trial Reels can use this.",
+    ),
+    Option(
+        name="thumb_offset_ms",
+        label="Cover picture at (milliseconds)",
+        default=0,
+        description="Which moment of the video becomes the cover.",
+    ),
+    Option(
+        name="audio_name",
+        label="Name of the original sound",
+        default="",
+        description="Instagram lets it be named once.",
+    ),
+    Option(
+        name="collaborators",
+        label="Invite as collaborators",
+        default="",
+        description=f"Up to {COLLABORATOR_LIMIT} public usernames, separated by commas.",
+    ),
+)
+
+
+# --------------------------------------------------------------------------------------------------------- counting
+
+# Runs of marks count as one and lose all their marks together: "##a" must not become "#a", a tag again.
+_HASHTAG: Final = regex.compile(r"[#＃]+(?=[^\s#＃])")
+_MENTION: Final = regex.compile(r"[@＠]+(?=[\w.])")
+
+
+def caption_units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def hashtags_in(text: str) -> int:
+    """What Instagram might take for a hashtag: anything but a space after the mark."""
+    return len(_HASHTAG.findall(text))
+
+
+def mentions_in(text: str) -> int:
+    return len(_MENTION.findall(text))
+
+
+# ---------------------------------------------------------------------------------------------------------- fitting
+
+
+def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
+    """The same words within Instagram's limits, and what had to change. Fitting twice changes nothing more."""
+    # A caption that its source cut in UTF-16 may end in half a surrogate pair, which no request can carry.
+    body = text.body.encode("utf-8", "ignore").decode().strip()
+    notes = []
+    if caption_units(body) > CAPTION_LIMIT:
+        body = _cut(body, CAPTION_LIMIT, caption_units)
+        notes.append(f"The caption was shortened to {CAPTION_LIMIT} characters.")
+    if hashtags_in(body) > HASHTAG_LIMIT:
+        body = _unmark(body, _HASHTAG, HASHTAG_LIMIT)
+        notes.append(f"Instagram takes {HASHTAG_LIMIT} hashtags; the ones after that became plain words.")
+    if mentions_in(body) > MENTION_LIMIT:
+        body = _unmark(body, _MENTION, MENTION_LIMIT)
+        notes.append(f"Instagram takes {MENTION_LIMIT} mentions; the ones after that became plain names.")
+    return PostText(body=body), tuple(notes)
+
+
+def _unmark(text: str, mark: regex.Pattern[str], allowed: int) -> str:
+    """Keeps the first `allowed` marks and the words of all."""
+    surplus = [match.span() for match in mark.finditer(text)][allowed:]
+    for start, end in reversed(surplus):
+        text = text[:start] + text[end:]
+    return text
+
+
+def _cut(text: str, limit: int, measure: Callable[[str], int]) -> str:
+    """The start of the text with an ellipsis: at a word border when one is near the end, never inside a grapheme."""
+    room, end = limit - measure("…"), 0
+    for grapheme in regex.finditer(r"\X", text):
+        room -= measure(grapheme.group())
+        if room < 0:
+            break
+        end = grapheme.end()
+    border = max(text.rfind(" ", 0, end + 1), text.rfind("\n", 0, end + 1))
+    return text[: border if border > end * 0.7 else end].rstrip() + "…"
+
+
+TEXT: Final = TextSpec(fields=(TextField("body", "Caption", CAPTION_LIMIT, caption_units),), fit=fit)
