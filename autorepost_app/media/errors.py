@@ -47,9 +47,21 @@ class ToolTimedOut(ToolFailed):
     """Stopped by us after the wall time it was given."""
 
 
-class NoSpaceLeft(ToolFailed):
+class NoSpaceLeft(MediaFault):
     """The disk, or the space a file may take, is used up."""
 
 
 class ResultWrong(MediaFault):
     """The outcome was measured and differs from the plan; nothing was kept."""
+
+
+class StoreUnavailable(MediaFault):
+    """The object store does not answer, or refuses us."""
+
+
+class ObjectMissing(MediaFault):
+    """The store has nothing under this key."""
+
+
+class ObjectDamaged(MediaFault):
+    """The bytes read back have another hash than the bytes put."""

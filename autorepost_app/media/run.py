@@ -219,4 +219,4 @@ def _raise_if_full(returncode: int, stderr: str) -> None:
         raise ToolTimedOut("The tool used more processor time than it may.", returncode=returncode)
     else:
         return
-    raise NoSpaceLeft(text, remedy=remedy, returncode=returncode, stderr=stderr)
+    raise NoSpaceLeft(text, remedy=remedy)

@@ -5,7 +5,6 @@ disk or a wrong outcome leaves nothing under that name.
 """
 
 import contextlib
-import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from autorepost_app.domain.media_rendition import (
 )
 from autorepost_app.media.binaries import Binaries
 from autorepost_app.media.errors import MediaFault, MediaRejected, ResultWrong, ToolFailed
+from autorepost_app.media.files import keep
 from autorepost_app.media.probe import EXPORT_AGAIN, probe
 from autorepost_app.media.run import GUARDS, OnProgress, RunLimits, file_url, guard_options, run_tool
 
@@ -75,7 +75,7 @@ def make_rendition(
         _run(_arguments(step, facts, source, part, gain), tools, facts, step, limits, on_progress)
         measured = probe(part, tools)
         _check(measured, predict(facts, step), step)
-        _keep(part, target)
+        keep(part, target)
     return measured
 
 
@@ -90,7 +90,7 @@ def make_thumbnail(source: Path, target: Path, tools: Binaries, *, at_seconds: f
         _call(graph.get_args(), tools, RunLimits(timeout_seconds=60, cpu_seconds=60))
         if not part.exists() or part.stat().st_size == 0:
             raise ResultWrong("No picture could be taken from the video.")
-        _keep(part, target)
+        keep(part, target)
 
 
 def loudness_lufs(source: Path, tools: Binaries) -> float | None:
@@ -186,7 +186,7 @@ def _run(
     try:
         _call(arguments, tools, limits, expected, on_progress)
     except ToolFailed as failed:
-        if spec.video is not None and type(failed) is ToolFailed and _is_damage(failed.stderr):
+        if spec.video is not None and _is_damage(failed.stderr):
             text = "The video is damaged and does not play to its end."
             raise MediaRejected(text, failed.stderr, EXPORT_AGAIN) from failed
         raise
@@ -257,16 +257,3 @@ def _part_of(target: Path) -> Iterator[Path]:
         yield part
     finally:
         part.unlink(missing_ok=True)
-
-
-def _keep(part: Path, target: Path) -> None:
-    """The name appears only when the bytes and the name itself would survive a power cut."""
-    part.chmod(0o600)
-    for path, rename in ((part, True), (target.parent, False)):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if rename:
-            part.replace(target)
