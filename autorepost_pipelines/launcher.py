@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from dagster import DagsterInstance, DagsterRun, Field
-from dagster._cli.api import _execute_run_command_body, _resume_run_command_body
+from dagster._cli.api import _execute_run_command_body
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.errors import DagsterLaunchFailedError
 from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import (
     CheckRunHealthResult,
     LaunchRunContext,
-    ResumeRunContext,
     RunLauncher,
     WorkerStatus,
 )
@@ -55,6 +54,7 @@ _USED_BY_EVERY_RUN = (
     "upath.implementations.local",
 )
 
+_forkserver = multiprocessing.get_context("forkserver")
 _forking = threading.Lock()
 
 
@@ -64,7 +64,7 @@ class WarmForkLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def __init__(self, preload: Sequence[str], inst_data: ConfigurableClassData | None = None) -> None:
         super().__init__()
         self._inst_data = inst_data
-        self._preload = [__name__, *_USED_BY_EVERY_RUN, *preload]
+        self._preload = list(preload)
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -81,14 +81,25 @@ class WarmForkLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         return cls(config_value["preload"], inst_data=inst_data)
 
     def launch_run(self, context: LaunchRunContext) -> None:
-        self._start_worker(context.dagster_run, resume=False)
+        """Return when the worker has said that it is at work.
 
-    @property
-    def supports_resume_run(self) -> bool:
-        return True
+        It cannot be resumed after a crash: the in-process executor would start over from the first step. The retry
+        of the run that dagster.yaml asks for goes on after the last finished step.
+        """
+        ready, ready_end_of_worker = _forkserver.Pipe(duplex=False)
+        reference = serialize_value(self._instance.get_ref())
+        worker = _Worker(target=_execute, args=(reference, context.dagster_run.run_id, ready_end_of_worker))
+        with ready:
+            with ready_end_of_worker, _forking:
+                self._set_up_fork_server()
+                worker.start()
+            _wait_until_ready(ready, worker)
 
-    def resume_run(self, context: ResumeRunContext) -> None:
-        self._start_worker(context.dagster_run, resume=True)
+    def _set_up_fork_server(self) -> None:
+        if sys.platform == "darwin":
+            # Apple's frameworks abort a forked child that uses them, although nothing of them ran before the fork.
+            os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
+        _forkserver.set_forkserver_preload([__name__, *_USED_BY_EVERY_RUN, *self._preload])
 
     def terminate(self, run_id: str) -> bool:
         """Ask the worker to stop; it reports the run as canceled itself. May be called from any process here."""
@@ -118,30 +129,12 @@ class WarmForkLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     def _home(self) -> Path:
         return Path(self._instance.root_directory)
 
-    def _start_worker(self, run: DagsterRun, resume: bool) -> None:
-        forkserver = multiprocessing.get_context("forkserver")
-        ready, ready_end_of_worker = forkserver.Pipe(duplex=False)
-        reference = serialize_value(self._instance.get_ref())
-        worker = _Worker(target=_execute, args=(reference, run.run_id, resume, ready_end_of_worker))
-        with ready:
-            with ready_end_of_worker, _forking:
-                _set_up_fork_server(self._preload)
-                worker.start()
-            _wait_until_ready(ready, worker)
-
 
 class _Worker(ForkServerProcess):
     """A run outlives its daemon, so an interpreter that ends must not wait for it, as it does for its children."""
 
     def join(self, timeout: float | None = None) -> None:
         return
-
-
-def _set_up_fork_server(preload: list[str]) -> None:
-    if sys.platform == "darwin":
-        # Apple's frameworks abort a forked child that uses them, although nothing of them ran before the fork.
-        os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
-    multiprocessing.get_context("forkserver").set_forkserver_preload(preload)
 
 
 def _wait_until_ready(ready: Connection, worker: ForkServerProcess) -> None:
@@ -156,15 +149,17 @@ def _wait_until_ready(ready: Connection, worker: ForkServerProcess) -> None:
         raise DagsterLaunchFailedError("The run's process ended before it began; see the daemon's log.") from None
 
 
-def _execute(reference: str, run_id: str, resume: bool, ready: Connection) -> None:
+def _execute(reference: str, run_id: str, ready: Connection) -> None:
     """All of a worker's life. Of its parents it has the standard streams and nothing else."""
     os.setpgid(0, 0)  # Ctrl-C is for the daemon; what the steps start can be stopped with the worker
-    with capture_interrupts(), DagsterInstance.from_ref(deserialize_value(reference, InstanceRef)) as instance:
-        with _held_record(Path(instance.root_directory), run_id):
-            ready.send(None)
-            ready.close()
-            body = _resume_run_command_body if resume else _execute_run_command_body
-            body(run_id, instance, lambda event: None, set_exit_code_on_failure=False)
+    with (
+        capture_interrupts(),
+        DagsterInstance.from_ref(deserialize_value(reference, InstanceRef)) as instance,
+        _held_record(Path(instance.root_directory), run_id),
+    ):
+        ready.send(None)
+        ready.close()
+        _execute_run_command_body(run_id, instance, lambda event: None, set_exit_code_on_failure=False)
 
 
 @contextmanager

@@ -205,12 +205,11 @@ def _schema_lock(url: str) -> Iterator[db.Connection]:
 
 
 def _create_namespace(connection: db.Connection) -> None:
-    """The URL's search path names where the tables shall live; Postgres ignores a name that does not exist."""
-    if connection.scalar(db.text("SELECT current_schema()")) is not None:
-        return
+    """The URL's search path names where the tables shall live; Postgres passes over a name that does not exist."""
     search_path: str = connection.scalar(db.text("SHOW search_path"))
-    first = search_path.split(",")[0].strip().strip('"')
-    connection.execute(db.schema.CreateSchema(first, if_not_exists=True))
+    first = search_path.partition(",")[0].strip().strip('"')
+    if first != "$user" and not db.inspect(connection).has_schema(first):
+        connection.execute(db.schema.CreateSchema(first))
 
 
 def _missing_tables(engine: db.Engine) -> set[str]:

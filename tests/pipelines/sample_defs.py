@@ -3,8 +3,11 @@
 import json
 import os
 import signal
-import threading
+import stat
+import subprocess
+import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -68,24 +71,31 @@ def patient() -> None:
     wait_for_permission()
 
 
-@op
+def open_sockets() -> set[int]:
+    """Inodes of this process's sockets; the standard streams are inherited on purpose."""
+    inodes = set()
+    for descriptor in range(3, 1024):
+        with suppress(OSError):
+            state = os.fstat(descriptor)
+            if stat.S_ISSOCK(state.st_mode):
+                inodes.add(state.st_ino)
+    return inodes
+
+
+@op(config_schema={"folder": str})
 def describe_process(context: OpExecutionContext) -> None:
-    """What a worker has of its parents, as an event the test reads."""
+    """Writes down what a worker has of its parents."""
     me = psutil.Process()
-    connections = me.net_connections(kind="all")
-    context.log.info(
-        json.dumps(
-            {
-                "sockets": len(connections),
-                "threads": threading.active_count(),
-                "group": os.getpgid(0),
-                "session": os.getsid(0),
-                "rss_mb": me.memory_info().rss / 1e6,
-                "pid": os.getpid(),
-            }
-        )
-    )
-    print("written by the step")
+    facts = {
+        "pid": me.pid,
+        "group": os.getpgid(0),
+        "session": os.getsid(0),
+        "sockets": sorted(open_sockets()),
+        "threads_of_the_fork_server": me.parent().num_threads(),
+        "resident_mb": me.memory_info().rss / 1e6,
+    }
+    sys.stdout.write("written by the step\n")
+    Path(context.op_config["folder"], "facts").write_text(json.dumps(facts))
 
 
 @job(executor_def=in_process_executor)
@@ -93,14 +103,19 @@ def introspective() -> None:
     describe_process()
 
 
-@op
-def crash() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+@op(config_schema={"folder": str})
+def ignore_the_request_to_stop(context: OpExecutionContext) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen(["sleep", str(PATIENCE_SECONDS)])
+    draft = Path(context.op_config["folder"], "draft")
+    draft.write_text(str(child.pid))
+    draft.replace(draft.with_name("running"))
+    child.wait()
 
 
 @job(executor_def=in_process_executor)
-def crashing() -> None:
-    crash()
+def stubborn() -> None:
+    ignore_the_request_to_stop()
 
 
-defs = Definitions(jobs=[six_steps, patient, introspective, crashing])
+defs = Definitions(jobs=[six_steps, patient, introspective, stubborn])
