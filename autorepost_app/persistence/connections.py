@@ -27,6 +27,17 @@ def of_tenant(session: Session) -> list[Connection]:
     return list(session.scalars(select(Connection).order_by(Connection.connected_at, Connection.id)))
 
 
+def id_of(session: Session, tenant_id: str, platform: str, external_account_id: str) -> str | None:
+    """The connection that this tenant has for that account, dead or alive. Tokens are sealed for its id."""
+    return session.scalar(
+        select(Connection.id).where(
+            Connection.tenant_id == tenant_id,
+            Connection.platform == platform,
+            Connection.external_account_id == external_account_id,
+        )
+    )
+
+
 def save(session: Session, values: Mapping[str, Any]) -> Connection:
     """Adds the grant, or renews the one this tenant already has for that account."""
     renewed = {name: value for name, value in values.items() if name not in ("id", "tenant_id", "watermark_at")}
@@ -43,9 +54,12 @@ def save(session: Session, values: Mapping[str, Any]) -> Connection:
 
 
 def lock_refresh(session: Session, connection_id: str) -> Connection:
-    """Waits until this transaction is the only one refreshing that connection, then reads it anew."""
+    """Waits until this transaction is the only one refreshing that connection, then reads and locks it anew."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"connection:{connection_id}", 0))))
-    return get(session, connection_id)
+    found = session.get(Connection, connection_id, populate_existing=True, with_for_update=True)
+    if found is None:
+        raise KeyError(connection_id)
+    return found
 
 
 def set_status(session: Session, connection_id: str, status: ConnectionStatus, reason: str = "") -> bool:
@@ -79,12 +93,11 @@ def next_to_poll(session: Session, *, platforms: list[str], now: datetime, limit
     return list(session.scalars(statement, execution_options={"populate_existing": True}))
 
 
-def polled_well(session: Session, connection_id: str, now: datetime, not_before_at: datetime) -> None:
-    session.execute(
-        update(Connection)
-        .where(Connection.id == connection_id)
-        .values(poll_faults=0, poll_not_before_at=not_before_at, last_success_at=now)
-    )
+def polled_well(session: Session, connection_id: str, *, now: datetime, not_before_at: datetime, deep: bool) -> None:
+    marks: dict[str, Any] = {"poll_faults": 0, "poll_not_before_at": not_before_at, "last_success_at": now}
+    if deep:
+        marks["deep_polled_at"] = now
+    session.execute(update(Connection).where(Connection.id == connection_id).values(marks))
 
 
 def poll_failed(session: Session, connection_id: str, not_before_at: datetime) -> None:

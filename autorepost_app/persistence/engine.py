@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 
 from autorepost_app.domain.identity import Scope, SystemScope, TenantScope
 
+__all__ = ["Database", "Session"]
+
 _SET_TENANT = text("select set_config('app.tenant_id', :tenant, true)")
 
 

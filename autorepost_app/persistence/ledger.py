@@ -1,4 +1,4 @@
-"""How is the rest kept: who there is, what happened, what limits are used up, what the installation remembers?"""
+"""How is the rest kept: who there is, what happened, what the installation remembers?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
-from autorepost_app.persistence.models import Activity, Membership, QuotaWindow, Setting, Tenant, User
+from autorepost_app.persistence.models import Activity, Membership, Setting, Tenant, User
 
 
 def add_tenant(session: Session, *, name: str, slug: str, zone: str = "UTC") -> Tenant:
@@ -48,31 +48,6 @@ def activity_of_post(session: Session, post_id: str) -> list[Activity]:
 
 def newest_activity(session: Session, limit: int) -> list[Activity]:
     return list(session.scalars(select(Activity).order_by(Activity.id.desc()).limit(limit)))
-
-
-def take_quota(
-    session: Session,
-    *,
-    platform: str,
-    quota: str,
-    subject: str,
-    window: tuple[datetime, datetime],
-    limit: int,
-    cost: int,
-) -> bool:
-    """Reserves `cost` in a window in one statement; False, and nothing taken, when it would pass `limit`."""
-    starts_at, ends_at = window
-    statement = pg_insert(QuotaWindow).values(
-        platform=platform, quota=quota, subject=subject, starts_at=starts_at, ends_at=ends_at, used=cost
-    )
-    taken = session.execute(
-        statement.on_conflict_do_update(
-            index_elements=["platform", "quota", "subject", "starts_at"],
-            set_={"used": QuotaWindow.used + cost},
-            where=(QuotaWindow.used + cost <= limit),
-        ).returning(QuotaWindow.used)
-    ).scalar_one_or_none()
-    return taken is not None and taken <= limit
 
 
 def setting(session: Session, name: str) -> Setting | None:

@@ -168,6 +168,7 @@ class Connection(Base):
     last_refreshed_at: Mapped[datetime | None]
     last_success_at: Mapped[datetime | None]
     last_polled_at: Mapped[datetime | None]
+    deep_polled_at: Mapped[datetime | None]
     poll_not_before_at: Mapped[datetime | None]
     poll_faults: Mapped[int] = mapped_column(default=0, server_default="0")
     watermark_at: Mapped[datetime] = _now()
@@ -229,7 +230,10 @@ class RuleDestination(Base):
 
 
 class Post(Base):
-    """Appeared at a source. `full_caption` comes with the file where the list cuts the text."""
+    """Appeared at a source. `full_caption` comes with the file where the list cuts the text.
+
+    `offered_until` keeps two runs for one post from being asked for while the first is on its way.
+    """
 
     __tablename__ = "posts"
     __table_args__ = (
@@ -256,7 +260,7 @@ class Post(Base):
     counts: Mapped[dict[str, Any]] = _empty()
     posted_at: Mapped[datetime]
     detected_at: Mapped[datetime]
-    run_asked_at: Mapped[datetime | None]
+    offered_until: Mapped[datetime | None]
 
 
 class Original(Base):
@@ -309,7 +313,8 @@ class Rendition(Base):
 class Publication(Base):
     """The promise to put one post on one destination, once. Unique across tenants by external ids.
 
-    `due_at` is when it may be claimed next, or read next. `waiting_for` is what it waits for, in the tenant's words.
+    `publish_at` is when the rule wants it public, `due_at` when there is next something to do about it. `waiting_for`
+    is what it waits for, in the tenant's words.
     """
 
     __tablename__ = "publications"
@@ -344,6 +349,7 @@ class Publication(Base):
 
     state: Mapped[str] = mapped_column(default=State.DETECTED, server_default="detected")
     state_at: Mapped[datetime] = _now()
+    publish_at: Mapped[datetime] = _now()
     due_at: Mapped[datetime] = _now()
     waiting_for: Mapped[str] = mapped_column(default="", server_default="")
     reason: Mapped[str] = mapped_column(default="", server_default="")

@@ -6,12 +6,21 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
 from autorepost_app.domain.posts import PostIdentity
-from autorepost_app.persistence.models import Connection, Original, Post, Rendition, Rule, RuleDestination
+from autorepost_app.domain.publications import UNSENT
+from autorepost_app.persistence.models import (
+    Connection,
+    Original,
+    Post,
+    Publication,
+    Rendition,
+    Rule,
+    RuleDestination,
+)
 
 
 def add(session: Session, rows: Iterable[Mapping[str, Any]]) -> list[Post]:
@@ -56,14 +65,36 @@ def newest(session: Session, limit: int) -> list[Post]:
     return list(session.scalars(select(Post).order_by(Post.posted_at.desc(), Post.id).limit(limit)))
 
 
-def without_run(session: Session, limit: int) -> list[Post]:
-    """Posts for which nobody has asked for a run yet, the oldest first."""
-    statement = select(Post).where(Post.run_asked_at.is_(None)).order_by(Post.detected_at, Post.id).limit(limit)
-    return list(session.scalars(statement))
+def offer(session: Session, *, now: datetime, until: datetime, limit: int) -> list[Post]:
+    """Claims the posts that have something due and no run on its way, the longest due first, until `until`."""
+    due_at = (
+        select(func.min(Publication.due_at))
+        .where(Publication.post_id == Post.id, Publication.state.in_(UNSENT))
+        .where(or_(Publication.lease_until.is_(None), Publication.lease_until < now))
+        .scalar_subquery()
+    )
+    chosen = (
+        select(Post.id)
+        .where(or_(Post.offered_until.is_(None), Post.offered_until < now), due_at <= now)
+        .order_by(due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Post)
+    )
+    statement = update(Post).where(Post.id.in_(chosen)).values(offered_until=until).returning(Post)
+    return list(session.scalars(statement, execution_options={"populate_existing": True}))
 
 
-def mark_run_asked(session: Session, post_ids: Iterable[str], now: datetime) -> None:
-    session.execute(update(Post).where(Post.id.in_(list(post_ids))).values(run_asked_at=now))
+def close_offer(session: Session, identity: PostIdentity) -> None:
+    """The run for that post has ended, well or not: it may be offered again as soon as something is due."""
+    session.execute(
+        update(Post)
+        .where(
+            Post.platform == identity.platform,
+            Post.external_account_id == identity.external_account_id,
+            Post.external_post_id == identity.external_post_id,
+        )
+        .values(offered_until=None)
+    )
 
 
 def set_full_caption(session: Session, post_id: str, caption: str) -> None:

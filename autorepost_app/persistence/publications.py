@@ -21,6 +21,9 @@ from autorepost_app.persistence.models import Attempt, Evidence, Publication
 
 _LEASE_FREE: Final[Mapping[str, None]] = {"lease_owner": None, "lease_until": None}
 _CLAIMABLE: Final = (State.READY, State.STAGING)
+HANDLE_USABLE: Final = frozenset({"not_done_same_handle", "absent_same_handle"})
+"""Outcomes of an attempt after which the next one takes over its handles: the platform keeps them single."""
+_READABLE: Final = (State.UNKNOWN, State.RECONCILING)
 
 
 class MoveLost(Exception):
@@ -92,6 +95,16 @@ def due(session: Session, states: Iterable[State], now: datetime, limit: int) ->
         .limit(limit)
     )
     return list(session.scalars(statement))
+
+
+def wake(session: Session, connection_id: str, now: datetime) -> None:
+    """What waited for that connection to be connected again is due now, but never before its rule wants it."""
+    session.execute(
+        update(Publication)
+        .where(Publication.connection_id == connection_id, Publication.state.in_([*_CLAIMABLE, *_READABLE]))
+        .where(Publication.lease_until.is_(None))
+        .values(due_at=func.greatest(Publication.publish_at, now), waiting_for="")
+    )
 
 
 def counts_by_state(session: Session) -> dict[str, int]:
@@ -199,7 +212,7 @@ def _attempt_for(session: Session, publication: Publication, epoch: int, now: da
     number = session.scalar(
         select(func.coalesce(func.max(Attempt.number), 0)).where(Attempt.publication_id == publication.id)
     )
-    usable = current is not None and current.outcome == "not_done_same_handle"
+    usable = current is not None and current.outcome in HANDLE_USABLE
     fresh = Attempt(
         id=str(uuid.uuid4()),
         tenant_id=publication.tenant_id,
@@ -243,9 +256,7 @@ def attempt(session: Session, attempt_id: str) -> Attempt:
     return found
 
 
-def keep_handles(
-    session: Session, lease: Lease, *, handles: Mapping[str, str], secret_sealed: bytes | None, now: datetime
-) -> None:
+def keep_handles(session: Session, lease: Lease, *, handles: Mapping[str, str], secret_sealed: bytes | None) -> None:
     """Stores the handles of the attempt under the lease, or raises MoveLost."""
     held = session.scalars(
         select(Publication.id)
@@ -288,6 +299,13 @@ def close_attempt(
         row.verdict = dict(verdict)
 
 
+def settle_attempt(session: Session, attempt_id: str, *, outcome: str, now: datetime) -> None:
+    """What a read proved about an attempt whose own end was unclear, or that never told its end."""
+    row = attempt(session, attempt_id)
+    if row.outcome in (None, "unknown"):
+        row.outcome, row.ended_at = outcome, row.ended_at or now
+
+
 def sweep(session: Session, now: datetime, limit: int) -> list[Publication]:
     """COMMITTING whose lease ran out becomes UNKNOWN, never a resend."""
     lost = session.scalars(
@@ -313,7 +331,7 @@ def claim_reading(
     """
     row = session.scalars(
         select(Publication)
-        .where(Publication.id == publication_id, Publication.state.in_([State.UNKNOWN, State.RECONCILING]))
+        .where(Publication.id == publication_id, Publication.state.in_(_READABLE))
         .where(Publication.due_at <= now, or_(Publication.lease_until.is_(None), Publication.lease_until < now))
         .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)

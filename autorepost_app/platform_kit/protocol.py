@@ -161,9 +161,14 @@ class PostText:
 class MediaFile(Protocol):
     """A rendition in the store."""
 
-    size_bytes: int
-    sha256: str
-    facts: MediaFacts
+    @property
+    def size_bytes(self) -> int: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def facts(self) -> MediaFacts: ...
 
     def chunks(self, offset: int = 0, length: int | None = None, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """The bytes from `offset`, never more than `chunk_bytes` in memory."""
@@ -395,8 +400,11 @@ class DestinationSpec:
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
+    """`polls_per_minute` is the limit for the whole app; `poll_gap_seconds` how long one account is left alone."""
+
     polls_per_minute: int
     page_size: int
+    poll_gap_seconds: float = 60.0
     pool_slots: int = 4
 
 

@@ -1,0 +1,121 @@
+"""What did the operator set? Read once, from the environment; nowhere else.
+
+Every name starts with AUTOREPOST_. A name that nothing knows is an error that suggests the nearest one: a misspelt
+setting that is silently ignored is a post at the wrong place.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+
+from autorepost_app.domain.errors import UserError
+
+PREFIX: Final = "AUTOREPOST_"
+_SCHEMES: Final = ("postgresql://", "postgres://", "postgresql+psycopg://")
+
+
+class Settings(BaseModel):
+    """Field names are setting names in lower case. `platforms` holds hosts and app credentials by full name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Path(".autorepost")
+    database_url: SecretStr | None = None
+    store_url: str = ""
+    keys: str = ""
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    public_url: str = ""
+    log_format: Literal["pretty", "json", ""] = ""
+    ffmpeg_bin: str | None = None
+    ffprobe_bin: str | None = None
+    transcode_slots: Annotated[int, Field(ge=1, le=64)] | None = None
+    platforms: Mapping[str, SecretStr] = Field(default_factory=dict)
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(_SCHEMES):
+            raise ValueError("must be a PostgreSQL address such as postgresql://user:password@host/name")
+        return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _is_store(cls, value: str) -> str:
+        if value and not value.startswith(("file://", "s3://")):
+            raise ValueError("must start with file:// or s3://")
+        return value
+
+    @field_validator("keys")
+    @classmethod
+    def _is_key_source(cls, value: str) -> str:
+        if value.startswith("kms:") and len(value) > len("kms:"):
+            return value
+        if value and not value.startswith(("/", "./", "~")):
+            raise ValueError("must be the path of a key file or kms:<key id>")
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        """An empty value is as good as none: that is what an empty line in an env file means."""
+        return {name: value for name, value in values.items() if value != ""}
+
+    @property
+    def store(self) -> str:
+        return self.store_url or f"file://{self.home / 'store'}"
+
+    @property
+    def key_file(self) -> Path:
+        return Path(self.keys).expanduser() if self.keys else self.home / "keys" / "sealing.key"
+
+    @property
+    def url(self) -> str:
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    def platform_value(self, platform: str, name: str) -> str | None:
+        """The setting AUTOREPOST_<PLATFORM>_<NAME>, or None."""
+        value = self.platforms.get(f"{platform}_{name}".upper())
+        return value.get_secret_value() if value is not None else None
+
+
+def read(environ: Mapping[str, str], platform_names: Iterable[str] = ()) -> Settings:
+    """Settings from `environ`; `platform_names` are the names that platforms' manifests add, without the prefix.
+
+    Raises UserError naming the setting and the remedy.
+    """
+    given = {name.removeprefix(PREFIX): value for name, value in environ.items() if name.startswith(PREFIX)}
+    ours = {name.upper() for name in Settings.model_fields} - {"PLATFORMS"}
+    of_platforms = set(platform_names)
+    for name in given:
+        if name not in ours | of_platforms:
+            raise _unknown(name, ours | of_platforms)
+    values: dict[str, Any] = {name.lower(): value for name, value in given.items() if name in ours}
+    values["platforms"] = {name: value for name, value in given.items() if name in of_platforms and value}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise _wrong(error) from error
+
+
+def _unknown(name: str, known: set[str]) -> UserError:
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    remedy = f"Did you mean {PREFIX}{nearest[0]}?" if nearest else "See .env.example for every setting."
+    return UserError(f"There is no setting {PREFIX}{name}.", remedy=remedy, field=PREFIX + name)
+
+
+def _wrong(error: ValidationError) -> UserError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX
+    reason = first["msg"].removeprefix("Value error, ")
+    return UserError(f"{name} is not usable: {reason}.", remedy="See .env.example for what it takes.", field=name)

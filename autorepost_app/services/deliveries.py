@@ -1,0 +1,125 @@
+"""What does a destination get to see of a publication?"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from autorepost_app.domain.media import MediaFacts
+from autorepost_app.domain.publications import marker_of, payload_fingerprint
+from autorepost_app.media.store import Store
+from autorepost_app.persistence import posts, publications
+from autorepost_app.persistence.engine import Session
+from autorepost_app.persistence.models import Attempt, Publication, Rendition
+from autorepost_app.persistence.publications import Lease
+from autorepost_app.persistence.secrets import Place
+from autorepost_app.platform_kit.protocol import Delivery, Grant, Handles, SendTooLate
+from autorepost_app.services.house import House, Links
+from autorepost_app.services.prepare import frozen_text
+
+
+class PayloadChanged(Exception):
+    """Media, words or options are not those that were frozen: nothing is sent, and somebody has to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMedia:
+    """A rendition in the store, as the platform kit's MediaFile."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+    facts: MediaFacts
+    store: Store = field(repr=False)
+    links: Links = field(repr=False)
+
+    def chunks(self, offset: int = 0, length: int | None = None, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        end = None if length is None else offset + length
+        return self.store.stream(self.key, chunk_bytes=chunk_bytes, start=offset, end=end)
+
+    def public_url(self, ttl_seconds: float) -> str:
+        return self.store.presign_get(self.key, ttl_seconds) or self.links.address(self.key, ttl_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The deadline of one intent by this process's own monotonic clock (exactly-once R2)."""
+
+    closes_at: float
+    timeout_seconds: float
+
+    @classmethod
+    def opens_now(cls, window_seconds: float, exchange_seconds: float) -> Window:
+        return cls(time.monotonic() + window_seconds, exchange_seconds)
+
+    def check(self) -> None:
+        if time.monotonic() >= self.closes_at:
+            raise SendTooLate
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One publication with what belongs to it, read in one transaction."""
+
+    row: Publication
+    attempt: Attempt
+    rendition: Rendition
+
+
+def load(session: Session, lease: Lease) -> Loaded:
+    """Raises PayloadChanged when what would be sent is not what was frozen."""
+    row = publications.get(session, lease.publication_id)
+    rendition = posts.rendition(session, str(row.rendition_id))
+    words = {name: row.text[name] for name in ("body", "title", "tags")}
+    if payload_fingerprint(media_sha256=rendition.sha256, text=words, options=row.options) != row.fingerprint:
+        raise PayloadChanged(f"publication {row.id} no longer matches its fingerprint")
+    return Loaded(row, publications.attempt(session, lease.attempt_id), rendition)
+
+
+def delivery_of(house: House, loaded: Loaded, grant: Grant, report: Callable[[str, float], None]) -> Delivery:
+    rendition, row = loaded.rendition, loaded.row
+    media = StoredMedia(
+        rendition.store_key,
+        rendition.size_bytes,
+        rendition.sha256,
+        MediaFacts(**rendition.facts),
+        house.store,
+        house.links,
+    )
+    spec = house.platforms.destination_spec(row.platform)
+    options = {option.name: option.default for option in spec.options} | row.options
+    return Delivery(
+        publication_id=row.id,
+        marker=marker_of(row.id),
+        grant=grant,
+        text=frozen_text(row),
+        media=media,
+        options=options,
+        first_sent_at=row.first_sent_at,
+        report=report,
+    )
+
+
+def open_handles(house: House, attempt: Attempt) -> dict[str, str]:
+    """The handles of an attempt, the sealed ones opened."""
+    sealed = attempt.secret_handles_sealed
+    if sealed is None:
+        return dict(attempt.handles)
+    secret: Mapping[str, str] = json.loads(house.vault.open(sealed, _place(attempt.tenant_id, attempt.publication_id)))
+    return {**attempt.handles, **secret}
+
+
+def keep_handles(house: House, session: Session, lease: Lease, handles: Handles, secret_names: frozenset[str]) -> None:
+    """Stores the handles, those that are secrets sealed for this publication."""
+    secret = {name: value for name, value in handles.items() if name in secret_names}
+    plain = {name: value for name, value in handles.items() if name not in secret_names}
+    sealed = None
+    if secret:
+        sealed = house.vault.seal(json.dumps(secret), _place(lease.tenant_id, lease.publication_id))
+    publications.keep_handles(session, lease, handles=plain, secret_sealed=sealed)
+
+
+def _place(tenant_id: str, publication_id: str) -> Place:
+    return Place(tenant_id, publication_id, "handles")

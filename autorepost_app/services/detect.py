@@ -1,0 +1,248 @@
+"""What is new at the sources, and which promises follow from it?
+
+One poll ends in one transaction: the posts, the publications that the rules promise, the activity and the connection's
+poll marks. The newest page is read whole every time and decided by id (exactly-once R10), so a daemon that is killed
+anywhere leaves either all of it or nothing, and the next poll finds the rest.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from autorepost_app.domain.errors import PlatformFault, Reconnect, WaitUntil
+from autorepost_app.domain.identity import SystemScope
+from autorepost_app.domain.posts import PostIdentity, SourcePost
+from autorepost_app.domain.publications import State
+from autorepost_app.domain.rules import Leave, Rule, decide
+from autorepost_app.persistence import connections, ledger, posts, publications
+from autorepost_app.persistence.engine import Session
+from autorepost_app.persistence.models import Connection, Post, Publication
+from autorepost_app.platform_kit.protocol import Grant
+from autorepost_app.services import tokens
+from autorepost_app.services.house import House
+from autorepost_app.services.rules import rule_from_rows
+
+_DEEP_EVERY: Final = timedelta(hours=24)
+_DEEP_PAGES: Final = 3
+"""Once a day more is read than needed: a private post made public turns up with its old date, behind known ones."""
+_LONGEST_BACK_OFF: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    """What one poll found: posts new to us, and how many publications they promise."""
+
+    connection_id: str
+    posts: tuple[PostIdentity, ...] = ()
+    promised: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Promise:
+    """A publication to be, and why it will be skipped, if it will."""
+
+    values: dict[str, Any] = field(repr=False)
+    leave: str | None
+
+
+def poll_due(house: House, scope: SystemScope, *, limit: int, workers: int = 16) -> list[Detected]:
+    """Polls the sources that have waited longest, several at a time. A source that fails delays no other."""
+    with house.db.system(scope) as session:
+        chosen = connections.next_to_poll(session, platforms=house.platforms.sources(), now=house.clock(), limit=limit)
+    if not chosen:
+        return []
+    with ThreadPoolExecutor(max_workers=min(workers, len(chosen)), thread_name_prefix="poll") as pool:
+        return list(pool.map(lambda connection: detect(house, scope, connection), chosen))
+
+
+def detect(house: House, scope: SystemScope, connection: Connection) -> Detected:
+    """Polls one source. A platform's refusal becomes the connection's state; anything else is a bug and is raised."""
+    try:
+        found = list(_unknown_posts(house, scope, connection))
+    except PlatformFault as fault:
+        _poll_failed(house, scope, connection, fault)
+        return Detected(connection.id, fault=fault.verdict.text)
+    now = house.clock()
+    with house.db.system(scope) as session:
+        rules = [rule_from_rows(*pair) for pair in posts.rules_of_source(session, connection.id)]
+        added = posts.add(session, [_post_row(connection, each, now) for each in found])
+        promised = sum(_promise(house, session, post, rules, now) for post in added)
+        connections.polled_well(
+            session,
+            connection.id,
+            now=now,
+            not_before_at=now + timedelta(seconds=_gap_seconds(house, connection)),
+            deep=_deep_is_due(house, connection),
+        )
+    return Detected(connection.id, tuple(_identity(post) for post in added), promised)
+
+
+def _unknown_posts(house: House, scope: SystemScope, connection: Connection) -> Iterator[SourcePost]:
+    """The posts we do not have, newest first: page by page until one we know, or one from before the connection."""
+    source = house.platforms.source(connection.platform)
+    grant = tokens.grant_for(house, scope, connection.id)
+    cursor, pages_left = None, _DEEP_PAGES if _deep_is_due(house, connection) else 1
+    while True:
+        try:
+            page = source.list_posts(grant, cursor)
+        except PlatformFault as fault:
+            grant = _renewed(house, scope, connection, grant, fault)
+            page = source.list_posts(grant, cursor)
+        with house.db.system(scope) as session:
+            known = posts.known_ids(session, connection, [post.external_post_id for post in page.posts])
+        yield from (post for post in page.posts if post.external_post_id not in known)
+        cursor, pages_left = page.next_cursor, pages_left - 1
+        caught_up = bool(known) or any(post.posted_at < connection.watermark_at for post in page.posts)
+        if cursor is None or (caught_up and pages_left <= 0):
+            return
+
+
+def _deep_is_due(house: House, connection: Connection) -> bool:
+    return connection.deep_polled_at is None or house.clock() - connection.deep_polled_at >= _DEEP_EVERY
+
+
+def _renewed(house: House, scope: SystemScope, connection: Connection, grant: Grant, fault: PlatformFault) -> Grant:
+    if isinstance(fault.verdict, Reconnect) and fault.verdict.refresh_first:
+        return tokens.renew(house, scope, connection.id, grant)
+    raise fault
+
+
+def _poll_failed(house: House, scope: SystemScope, connection: Connection, fault: PlatformFault) -> None:
+    verdict, now = fault.verdict, house.clock()
+    if isinstance(verdict, Reconnect):
+        tokens.needs_reconnect(house, scope, connection.id, verdict)
+    wait_seconds = min(60.0 * 2 ** min(connection.poll_faults, 10), _LONGEST_BACK_OFF)
+    not_before = verdict.at if isinstance(verdict, WaitUntil) else now + timedelta(seconds=wait_seconds)
+    with house.db.system(scope) as session:
+        connections.poll_failed(session, connection.id, not_before)
+
+
+def _gap_seconds(house: House, connection: Connection) -> float:
+    """How long to leave a source alone after a poll that went well."""
+    spec = house.platforms.manifest(connection.platform).source
+    return spec.poll_gap_seconds if spec is not None else 60.0
+
+
+def _identity(post: Post) -> PostIdentity:
+    return PostIdentity(post.platform, post.external_account_id, post.external_post_id)
+
+
+def _post_row(connection: Connection, post: SourcePost, now: datetime) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()),
+        "tenant_id": connection.tenant_id,
+        "connection_id": connection.id,
+        "platform": connection.platform,
+        "external_account_id": connection.external_account_id,
+        "external_post_id": post.external_post_id,
+        "kind": post.kind,
+        "caption": post.caption,
+        "url": post.url,
+        "cover_url": post.cover_url,
+        "duration_seconds": post.duration_seconds,
+        "width": post.width,
+        "height": post.height,
+        "counts": dict(post.counts),
+        "posted_at": post.posted_at,
+        "detected_at": now,
+    }
+
+
+def source_post(post: Post) -> SourcePost:
+    """The row as the source listed it."""
+    return SourcePost(
+        external_post_id=post.external_post_id,
+        posted_at=post.posted_at,
+        caption=post.caption,
+        url=post.url,
+        duration_seconds=post.duration_seconds,
+        width=post.width,
+        height=post.height,
+        cover_url=post.cover_url,
+        kind=post.kind,
+        counts=post.counts,
+    )
+
+
+def _promise(house: House, session: Session, post: Post, rules: list[Rule], now: datetime) -> int:
+    """Writes the publications that the rules promise for one post; the first rule to name a destination has it."""
+    wanted: dict[str, _Promise] = {}
+    for rule in rules:
+        decision = decide(rule, source_post(post), now)
+        if isinstance(decision, Leave) and decision.ahead:
+            continue
+        for destination in rule.destinations:
+            connection = connections.get(session, destination.connection_id)
+            values = {
+                **_publication_row(post, connection, rule.id, now),
+                "publish_at": now if isinstance(decision, Leave) else decision.due_at,
+                "template": destination.template,
+                "options": dict(destination.options),
+            }
+            promise = _Promise(values, decision.reason if isinstance(decision, Leave) else None)
+            if connection.id not in wanted or wanted[connection.id].leave is not None:
+                wanted[connection.id] = promise
+    made = publications.promise(session, [promise.values for promise in wanted.values()])
+    _tell(house, session, post, wanted, made, now)
+    for row in made:
+        reason = wanted[row.connection_id].leave
+        if reason is not None:
+            publications.move(session, "skip", row, now=now, reason=f"Left out because {reason}.")
+    return sum(row.state == State.DETECTED for row in made)
+
+
+def _publication_row(post: Post, connection: Connection, rule_id: str, now: datetime) -> dict[str, Any]:
+    return {
+        "id": str(uuid.uuid4()),
+        "tenant_id": post.tenant_id,
+        "post_id": post.id,
+        "rule_id": rule_id,
+        "connection_id": connection.id,
+        "platform": connection.platform,
+        "external_account_id": connection.external_account_id,
+        "source_platform": post.platform,
+        "source_post_id": post.external_post_id,
+        "created_at": now,
+        "state_at": now,
+        "due_at": now,
+    }
+
+
+def _tell(
+    house: House,
+    session: Session,
+    post: Post,
+    wanted: dict[str, _Promise],
+    made: list[Publication],
+    now: datetime,
+) -> None:
+    if not wanted:
+        return
+    source = house.platforms.manifest(post.platform).name
+    ledger.tell(
+        session,
+        tenant_id=post.tenant_id,
+        at=now,
+        kind="post.detected",
+        text=f"A new post was found on {source}.",
+        post_id=post.id,
+        connection_id=post.connection_id,
+    )
+    promised = {row.connection_id for row in made}
+    for connection_id, promise in wanted.items():
+        if connection_id not in promised:
+            ledger.tell(
+                session,
+                tenant_id=post.tenant_id,
+                at=now,
+                kind="publication.already_promised",
+                text=f"{house.platforms.manifest(promise.values['platform']).name} has or gets this video already.",
+                post_id=post.id,
+                connection_id=connection_id,
+            )

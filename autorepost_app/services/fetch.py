@@ -1,0 +1,172 @@
+"""Is the original here? Downloads a post's file once, looks at it, and keeps it under its content hash."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+from autorepost_app.domain.errors import PlatformFault, Reconnect, Rejected, TryAgain, UserError, Verdict, WaitUntil
+from autorepost_app.domain.identity import SystemScope
+from autorepost_app.domain.media import MediaFacts
+from autorepost_app.domain.publications import EvidenceKind, State, back_off_seconds
+from autorepost_app.media.errors import MediaFault, MediaRejected
+from autorepost_app.media.inspect import inspect
+from autorepost_app.media.keys import original_key, thumbnail_key
+from autorepost_app.media.transcode import make_thumbnail
+from autorepost_app.persistence import ledger, posts, publications
+from autorepost_app.persistence.engine import Session
+from autorepost_app.persistence.models import Original, Post, Publication
+from autorepost_app.persistence.publications import Proof
+from autorepost_app.platform_kit.protocol import Downloaded, Grant
+from autorepost_app.services import tokens
+from autorepost_app.services.detect import source_post
+from autorepost_app.services.house import House
+
+Progress = Callable[[str, float], None]
+"""Called with the step's name and the fraction done, 0 to 1."""
+
+
+def fetch(house: House, scope: SystemScope, post_id: str, progress: Progress) -> Original | None:
+    """The original of a post. None when nobody waits for it any more, or it cannot be had (the publications say why).
+
+    Raises what is a bug or a fault of this machine; the publications are unharmed then.
+    """
+    with house.db.system(scope) as session:
+        post = posts.get(session, post_id)
+        original = posts.original_of(session, post_id)
+        waiting = _begin(house, session, post_id)
+    if original is not None or not waiting:
+        return original
+    started = time.monotonic()
+    with house.workbench("fetch") as bench:
+        try:
+            file, downloaded, facts = _download(house, scope, post, bench, progress)
+        except PlatformFault as fault:
+            _stop(house, scope, post, fault.verdict)
+            return None
+        except MediaRejected as rejected:
+            _stop(house, scope, post, Rejected(rejected.text, rejected.detail, "media", remedy=rejected.remedy))
+            return None
+        return _keep(house, scope, post, file, downloaded, facts, time.monotonic() - started)
+
+
+def _begin(house: House, session: Session, post_id: str) -> list[Publication]:
+    """The publications that need the file, moved to PREPARING."""
+    now = house.clock()
+    rows = publications.of_post(session, post_id)
+    for row in rows:
+        if row.state == State.DETECTED and row.due_at <= now:
+            publications.move(session, "prepare", row, now=now)
+    return [row for row in rows if row.state == State.PREPARING and row.due_at <= now]
+
+
+def _download(
+    house: House, scope: SystemScope, post: Post, bench: Path, progress: Progress
+) -> tuple[Path, Downloaded, MediaFacts]:
+    grant = tokens.grant_for(house, scope, post.connection_id)
+    file = bench / "original"
+    try:
+        downloaded = _attempt(house, grant, post, file, progress)
+    except PlatformFault as fault:
+        if not (isinstance(fault.verdict, Reconnect) and fault.verdict.refresh_first):
+            raise
+        grant = tokens.renew(house, scope, post.connection_id, grant)
+        downloaded = _attempt(house, grant, post, file, progress)
+    return file, downloaded, inspect(file, house.tools)
+
+
+def _attempt(house: House, grant: Grant, post: Post, file: Path, progress: Progress) -> Downloaded:
+    def report(done: int, of: int | None) -> None:
+        progress("download", done / of if of else 0.0)
+
+    return house.platforms.source(post.platform).download(grant, source_post(post), file, report)
+
+
+def _keep(
+    house: House, scope: SystemScope, post: Post, file: Path, downloaded: Downloaded, facts: MediaFacts, seconds: float
+) -> Original:
+    tenant = UUID(post.tenant_id)
+    thumbnail = _thumbnail(house, tenant, file, downloaded.sha256, facts)
+    stored = house.store.put_file(file, original_key(tenant, downloaded.sha256), consume=True)
+    with house.db.system(scope) as session:
+        if downloaded.full_caption:
+            posts.set_full_caption(session, post.id, downloaded.full_caption)
+        return posts.save_original(
+            session,
+            {
+                "id": str(uuid.uuid4()),
+                "tenant_id": post.tenant_id,
+                "post_id": post.id,
+                "store_key": stored.key,
+                "sha256": downloaded.sha256,
+                "size_bytes": stored.size_bytes,
+                "facts": asdict(facts),
+                "thumbnail_key": thumbnail,
+                "fetched_at": house.clock(),
+                "fetch_seconds": seconds,
+            },
+        )
+
+
+def _thumbnail(house: House, tenant: UUID, file: Path, sha256: str, facts: MediaFacts) -> str | None:
+    """A picture is a comfort: a file without one is reposted all the same."""
+    picture = file.with_name("thumbnail.jpg")
+    try:
+        make_thumbnail(file, picture, house.tools, at_seconds=min(1.0, facts.duration_seconds / 2))
+    except (MediaFault, UserError):
+        return None
+    key = thumbnail_key(tenant, sha256)
+    house.store.put_file(picture, key, consume=True)
+    return key
+
+
+def _stop(house: House, scope: SystemScope, post: Post, verdict: Verdict) -> None:
+    """What a refusal means for the publications that wait for this file."""
+    if isinstance(verdict, Reconnect):
+        tokens.needs_reconnect(house, scope, post.connection_id, verdict)
+    with house.db.system(scope) as session:
+        for row in publications.of_post(session, post.id):
+            if row.state == State.PREPARING:
+                _stop_one(house, session, row, verdict)
+
+
+def _stop_one(house: House, session: Session, row: Publication, verdict: Verdict) -> None:
+    now = house.clock()
+    wait = _wait_seconds(house, row, verdict)
+    if wait is None:
+        remedy = verdict.remedy if isinstance(verdict, Rejected) else ""
+        proof = Proof(EvidenceKind.NEVER_SENT, "worker", "its file could not be fetched", now, detail=verdict.detail)
+        publications.move(session, "refuse", row, now=now, proof=proof, reason=verdict.text, remedy=remedy)
+        ledger.tell(
+            session,
+            tenant_id=row.tenant_id,
+            at=now,
+            kind="publication.failed",
+            text=f"{house.platforms.manifest(row.platform).name}: {verdict.text}",
+            detail=verdict.detail,
+            post_id=row.post_id,
+            publication_id=row.id,
+        )
+        return
+    row.faults += int(isinstance(verdict, TryAgain))
+    row.due_at = now + timedelta(seconds=wait)
+    row.waiting_for = verdict.text
+
+
+def _wait_seconds(house: House, row: Publication, verdict: Verdict) -> float | None:
+    """How long the file may wait, or None when it never comes."""
+    match verdict:
+        case Rejected():
+            return None
+        case TryAgain(after_seconds=after):
+            planned = back_off_seconds(row.faults + 1)
+            return None if planned is None else max(planned, after or 0.0)
+        case WaitUntil(at=at):
+            return max((at - house.clock()).total_seconds(), 1.0)
+        case _:
+            return 3600.0

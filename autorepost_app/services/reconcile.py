@@ -1,0 +1,209 @@
+"""What became of a send that nobody heard back from? Only reads; a send follows only from proof of absence.
+
+`sweep` turns silent senders into UNKNOWN; `reconcile` asks the platform, on the platform's own plan of reads. Absence
+counts only once no request of that send can still be alive (quiescence), and only where the platform itself keeps the
+handle single; everything else ends in NEEDS_REVIEW with its evidence.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from autorepost_app.domain.errors import PlatformFault, Reconnect
+from autorepost_app.domain.identity import SystemScope
+from autorepost_app.domain.publications import EvidenceKind, State, next_read_at
+from autorepost_app.persistence import ledger, publications
+from autorepost_app.persistence.engine import Session
+from autorepost_app.persistence.models import Publication
+from autorepost_app.persistence.publications import Lease, MoveLost, Proof
+from autorepost_app.platform_kit.protocol import Absent, Finding, Grant, KeyKind, Live, Undecided
+from autorepost_app.services import deliveries, tokens
+from autorepost_app.services.house import House
+
+_READING: Final = (State.UNKNOWN, State.RECONCILING)
+
+
+def sweep(house: House, scope: SystemScope, *, limit: int = 500) -> int:
+    """Senders whose lease ran out after their intent: UNKNOWN, never a resend. How many there were."""
+    with house.db.system(scope) as session:
+        swept = publications.sweep(session, house.clock(), limit)
+        for row in swept:
+            name = house.platforms.manifest(row.platform).name
+            _tell(house, session, row, "publication.unclear", f"{name}: the sender stopped half-way; checking.")
+        return len(swept)
+
+
+def reconcile_due(house: House, scope: SystemScope, *, limit: int) -> list[Publication]:
+    """One read for each publication whose read is due. A read that fails delays no other."""
+    with house.db.system(scope) as session:
+        due = publications.due(session, _READING, house.clock(), limit)
+    return [reconcile(house, scope, row.id) for row in due]
+
+
+def reconcile(house: House, scope: SystemScope, publication_id: str) -> Publication:
+    """One read of one publication, if it is due and nobody else reads it; returns it as it stands then."""
+    with house.db.system(scope) as session:
+        lease = publications.claim_reading(
+            session,
+            publication_id,
+            owner=house.worker,
+            now=house.clock(),
+            lease_seconds=house.times.lease_seconds,
+        )
+    if lease is not None:
+        _Reading(house, scope, lease).run()
+    with house.db.system(scope) as session:
+        return publications.get(session, publication_id)
+
+
+class _Reading:
+    """One reader's hold on one publication."""
+
+    def __init__(self, house: House, scope: SystemScope, lease: Lease) -> None:
+        self.house = house
+        self.scope = scope
+        self.lease = lease
+        with house.db.system(scope) as session:
+            self.loaded = deliveries.load(session, lease)
+            self.seen_live = publications.live_evidence(session, lease.publication_id)
+        self.row = self.loaded.row
+        self.sent_at: datetime = self.row.last_sent_at or self.row.state_at
+        self.manifest = house.platforms.manifest(self.row.platform)
+        self.spec = house.platforms.destination_spec(self.row.platform)
+
+    def run(self) -> None:
+        finding = self._what_is_known() or self._look()
+        try:
+            with self.house.db.system(self.scope) as session:
+                self._conclude(session, finding)
+        except MoveLost:
+            if isinstance(finding, Live):  # R4: live evidence is kept whoever moves the publication
+                with self.house.db.system(self.scope) as session:
+                    publications.record(session, self.lease, self._live_proof(finding))
+
+    def _what_is_known(self) -> Live | None:
+        """Live evidence from a fenced-off sender needs no further read (R4)."""
+        if self.seen_live is None:
+            return None
+        return Live(self.seen_live.proof, self.seen_live.external_id, self.seen_live.url)
+
+    def _look(self) -> Finding:
+        try:
+            grant = tokens.grant_for(self.house, self.scope, self.row.connection_id)
+            try:
+                return self._ask(grant)
+            except PlatformFault as fault:
+                if not (isinstance(fault.verdict, Reconnect) and fault.verdict.refresh_first):
+                    raise
+                return self._ask(tokens.renew(self.house, self.scope, self.row.connection_id, grant))
+        except PlatformFault as fault:
+            if isinstance(fault.verdict, Reconnect):
+                tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, fault.verdict)
+            return Undecided(f"the read failed: {fault.verdict.text} {fault.verdict.detail}".strip())
+
+    def _ask(self, grant: Grant) -> Finding:
+        destination = self.house.platforms.destination(self.row.platform)
+        delivery = deliveries.delivery_of(self.house, self.loaded, grant, lambda _step, _fraction: None)
+        handles = deliveries.open_handles(self.house, self.loaded.attempt)
+        finding = destination.check(delivery, handles)
+        if isinstance(finding, Absent):
+            return finding
+        if isinstance(finding, Live) and finding.external_id is not None:
+            return finding
+        found = destination.find(delivery, handles)
+        if isinstance(found, Live) and self._is_free(found.external_id):
+            return found
+        return finding
+
+    def _is_free(self, external_id: str | None) -> bool:
+        """An id that another publication has is not ours: binding is on unique evidence only."""
+        if external_id is None:
+            return True
+        with self.house.db.system(self.scope) as session:
+            bound = publications.bound_ids(session, self.row.platform, self.row.external_account_id, [external_id])
+        return not bound
+
+    def _conclude(self, session: Session, finding: Finding) -> None:
+        match finding:
+            case Live():
+                self._found(session, finding)
+            case Absent() if self._absence_counts():
+                self._absent(session, finding)
+            case Absent(proof=proof):
+                self._undecided(session, f"{proof}; too early to count")
+            case Undecided(reason=reason):
+                self._undecided(session, reason)
+
+    def _absence_counts(self) -> bool:
+        quiet_at = self.house.times.quiet_at(self.sent_at, self.spec.reconcile.request_lifetime_seconds)
+        return self.spec.key_kind is not KeyKind.EVIDENCE_ONLY and self.house.clock() >= quiet_at
+
+    def _live_proof(self, finding: Live) -> Proof:
+        return Proof(
+            EvidenceKind.LIVE,
+            "read",
+            finding.proof,
+            self.house.clock(),
+            external_id=finding.external_id,
+            url=finding.url,
+        )
+
+    def _found(self, session: Session, finding: Live) -> None:
+        now = self.house.clock()
+        publications.settle_attempt(session, self.lease.attempt_id, outcome="done", now=now)
+        publications.move(
+            session,
+            "found",
+            self.row,
+            now=now,
+            proof=self._live_proof(finding),
+            external_id=finding.external_id,
+            url=finding.url,
+            published_at=now,
+            due_at=now,
+            waiting_for="",
+            reason="",
+            lease_owner=None,
+            lease_until=None,
+        )
+        _tell(self.house, session, self.row, "publication.published", f"{self.manifest.name}: the video is live.")
+
+    def _absent(self, session: Session, finding: Absent) -> None:
+        now = self.house.clock()
+        proof = Proof(EvidenceKind.ABSENT, "read", finding.proof, now)
+        outcome = "absent_same_handle" if finding.handle_usable else "absent"
+        publications.settle_attempt(session, self.lease.attempt_id, outcome=outcome, now=now)
+        name = "absent_same" if finding.handle_usable else "absent_new"
+        publications.release(session, name, self.lease, now=now, due_at=now, proof=proof, waiting_for="", reason="")
+        text = f"{self.manifest.name} has nothing of it; sending again."
+        _tell(self.house, session, self.row, "publication.absent", text, finding.proof)
+
+    def _undecided(self, session: Session, reason: str) -> None:
+        now, plan = self.house.clock(), self.spec.reconcile
+        proof = Proof(EvidenceKind.UNDECIDED, "read", reason, now)
+        if now < self.sent_at + timedelta(seconds=plan.give_up_after_seconds):
+            publications.record(session, self.lease, proof)
+            due_at = next_read_at(self.sent_at, now, plan.read_after_seconds, plan.give_up_after_seconds)
+            text = f"Checking with {self.manifest.name}"
+            publications.read_again(session, self.lease, due_at=due_at, waiting_for=text)
+            return
+        text = f"{self.manifest.name} cannot tell us whether the video is live. Please look."
+        publications.release(
+            session, "give_up", self.lease, now=now, due_at=now, proof=proof, reason=text, waiting_for=""
+        )
+        _tell(self.house, session, self.row, "publication.needs_review", text, reason)
+
+
+def _tell(house: House, session: Session, row: Publication, kind: str, text: str, detail: str = "") -> None:
+    ledger.tell(
+        session,
+        tenant_id=row.tenant_id,
+        at=house.clock(),
+        kind=kind,
+        text=text,
+        detail=detail,
+        post_id=row.post_id,
+        publication_id=row.id,
+        connection_id=row.connection_id,
+    )

@@ -1,0 +1,144 @@
+"""With which token does a call act for a connection, and what happens when it has run out?
+
+Refreshing is itself a send that cannot be repeated where tokens rotate (exactly-once R9): one refresher a connection,
+by an advisory lock; the row is read again under it; the answer is stored before anybody uses it.
+"""
+
+from __future__ import annotations
+
+from autorepost_app.domain.connections import ConnectionStatus, refresh_due
+from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Rejected
+from autorepost_app.domain.identity import SystemScope
+from autorepost_app.persistence import connections, ledger
+from autorepost_app.persistence.models import Connection
+from autorepost_app.persistence.secrets import Place
+from autorepost_app.platform_kit.protocol import Account, Grant, TokenSet
+from autorepost_app.services.house import House
+
+
+def grant_for(house: House, scope: SystemScope, connection_id: str) -> Grant:
+    """A grant whose token is good for now. Raises PlatformFault(Reconnect) when the connection is not active."""
+    with house.db.system(scope) as session:
+        connection = connections.get(session, connection_id)
+    _must_be_active(connection)
+    if _due(house, connection):
+        connection = _refreshed(house, scope, connection, seen_version=connection.token_version)
+    return _grant(house, connection)
+
+
+def renew(house: House, scope: SystemScope, connection_id: str, stale: Grant) -> Grant:
+    """After the platform refused `stale`: the token that replaced it, refreshing only if nobody has yet."""
+    with house.db.system(scope) as session:
+        connection = connections.get(session, connection_id)
+    _must_be_active(connection)
+    current = _grant(house, connection)
+    if current.access_token != stale.access_token:
+        return current
+    return _grant(house, _refreshed(house, scope, connection, seen_version=connection.token_version))
+
+
+def needs_reconnect(house: House, scope: SystemScope, connection_id: str, verdict: Reconnect) -> None:
+    """Stops the connection's work and tells the tenant, once."""
+    with house.db.system(scope) as session:
+        connection = connections.get(session, connection_id)
+        changed = connections.set_status(session, connection_id, ConnectionStatus.NEEDS_RECONNECT, verdict.text)
+        if changed:
+            platform = house.platforms.manifest(connection.platform).name
+            ledger.tell(
+                session,
+                tenant_id=connection.tenant_id,
+                at=house.clock(),
+                kind="connection.needs_reconnect",
+                text=f"Please connect {platform} @{connection.handle} again. {verdict.text}",
+                detail=verdict.detail,
+                connection_id=connection_id,
+            )
+
+
+def seal_tokens(house: House, tenant_id: str, connection_id: str, tokens: TokenSet) -> dict[str, object]:
+    """The columns of a token set, sealed for that connection."""
+
+    def sealed(name: str, value: str | None) -> bytes | None:
+        return None if value is None else house.vault.seal(value, Place(tenant_id, connection_id, name))
+
+    return {
+        "access_token_sealed": sealed("access_token", tokens.access_token),
+        "refresh_token_sealed": sealed("refresh_token", tokens.refresh_token),
+        "access_expires_at": tokens.access_expires_at,
+        "refresh_expires_at": tokens.refresh_expires_at,
+        "token_issued_at": tokens.issued_at,
+        "token_extra": dict(tokens.extra),
+        "scopes": sorted(tokens.scopes),
+    }
+
+
+def open_tokens(house: House, connection: Connection) -> TokenSet:
+    """Raises SealBroken when the key is gone or the row was tampered with."""
+    refresh = connection.refresh_token_sealed
+    return TokenSet(
+        access_token=_opened(house, connection, "access_token", connection.access_token_sealed or b""),
+        access_expires_at=connection.access_expires_at,
+        refresh_token=_opened(house, connection, "refresh_token", refresh) if refresh else None,
+        refresh_expires_at=connection.refresh_expires_at,
+        scopes=frozenset(connection.scopes),
+        issued_at=connection.token_issued_at,
+        extra=connection.token_extra,
+    )
+
+
+def _opened(house: House, connection: Connection, name: str, sealed: bytes) -> str:
+    return house.vault.open(sealed, Place(connection.tenant_id, connection.id, name))
+
+
+def _grant(house: House, connection: Connection) -> Grant:
+    account = Account(
+        external_id=connection.external_account_id,
+        handle=connection.handle,
+        display_name=connection.display_name,
+        avatar_url=connection.avatar_url,
+        url=connection.profile_url,
+        traits=connection.traits,
+    )
+    token = _opened(house, connection, "access_token", connection.access_token_sealed or b"")
+    return Grant(account, token, frozenset(connection.scopes), connection.login)
+
+
+def _must_be_active(connection: Connection) -> None:
+    if connection.status != ConnectionStatus.ACTIVE:
+        raise PlatformFault(
+            Reconnect(f"@{connection.handle} has to be connected again.", connection.status_reason, "not_active")
+        )
+
+
+def _due(house: House, connection: Connection) -> bool:
+    oauth = house.platforms.manifest(connection.platform).oauth
+    return refresh_due(
+        now=house.clock(),
+        issued_at=connection.token_issued_at,
+        expires_at=connection.access_expires_at,
+        margin=oauth.refresh_margin,
+        min_age_seconds=oauth.refresh_min_age_seconds,
+    )
+
+
+def _refreshed(house: House, scope: SystemScope, connection: Connection, *, seen_version: int) -> Connection:
+    authoriser = house.platforms.parts(connection.platform).authoriser
+    with house.db.system(scope) as session:
+        row = connections.lock_refresh(session, connection.id)
+        _must_be_active(row)
+        if row.token_version != seen_version:
+            return row
+        try:
+            fresh = authoriser.refresh(login=row.login, tokens=open_tokens(house, row))
+        except PlatformFault as fault:
+            if isinstance(fault.verdict, (Reconnect, Rejected, Operator)) or row.access_expires_at is None:
+                raise
+            if house.clock() < row.access_expires_at:
+                return row  # a passing fault ahead of expiry: the old token still serves
+            raise
+        columns = seal_tokens(house, row.tenant_id, row.id, fresh)
+        for name, value in columns.items():
+            setattr(row, name, value)
+        row.token_version += 1
+        row.last_refreshed_at = house.clock()
+        return row
