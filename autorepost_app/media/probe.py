@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NoReturn
 
 from autorepost_app.domain.media_facts import MediaFacts
 from autorepost_app.media.binaries import Binaries
@@ -17,6 +17,7 @@ from autorepost_app.media.errors import MediaRejected
 from autorepost_app.media.run import MAX_PIXELS, RunLimits, file_url, guard_options, run_tool
 
 PROBE_LIMITS = RunLimits(timeout_seconds=60, file_bytes=1, cpu_seconds=60)
+UNREADABLE = "This is not a video file we can read."
 EXPORT_AGAIN = "Export it again as MP4 with H.264 picture and AAC sound, and post that."
 UNEVEN_SHARE = 0.02
 UNEVEN_BY = 0.2
@@ -51,19 +52,23 @@ def probe(path: Path, tools: Binaries, boxes: Boxes | None = None) -> MediaFacts
     video = next((s for s in streams if s.get("codec_type") == "video" and not _is_cover(s)), None)
     audio = next((s for s in streams if s.get("codec_type") == "audio"), None)
     if video is None:
-        _reject_without_picture(audio)
-    assert video is not None  # noqa: S101
-    _reject_huge_picture(video)
+        sound = "There is only sound in this file, no picture."
+        text = sound if audio is not None else UNREADABLE
+        raise MediaRejected(text, "no video stream", EXPORT_AGAIN)
+    _reject_odd_picture(int(video.get("width", 0)), int(video.get("height", 0)))
     return _facts(path, answer.get("format", {}), video, audio, boxes, _pace(path, tools, video))
 
 
 def _ask(path: Path, tools: Binaries, *questions: str) -> str:
     argv = [str(tools.ffprobe.path), "-v", "error", *guard_options(), *questions, "-i", file_url(path)]
     ended = run_tool(argv, limits=PROBE_LIMITS)
+    huge = re.search(r"Picture size (\d+x\d+) exceeds specified max pixel count", ended.stderr)
+    if huge:
+        _reject_huge_picture(huge[1])
     if ended.returncode != 0:
         # The path is ours and tells the reader nothing.
         detail = ended.stderr.replace(str(path.absolute()), path.name)
-        raise MediaRejected("This is not a video file we can read.", detail, EXPORT_AGAIN)
+        raise MediaRejected(UNREADABLE, detail, EXPORT_AGAIN)
     return ended.stdout.decode(errors="replace")
 
 
@@ -185,20 +190,16 @@ def _is_cover(stream: Json) -> bool:
     return bool(stream.get("disposition", {}).get("attached_pic"))
 
 
-def _reject_without_picture(audio: Json | None) -> None:
-    if audio is not None:
-        raise MediaRejected("There is only sound in this file, no picture.", "no video stream", EXPORT_AGAIN)
-    raise MediaRejected("This is not a video file we can read.", "no video stream", EXPORT_AGAIN)
-
-
-def _reject_huge_picture(video: Json) -> None:
-    width, height = int(video.get("width", 0)), int(video.get("height", 0))
+def _reject_odd_picture(width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        text = f"The picture is far too large ({width}x{height})."
-        raise MediaRejected(text, f"more than {MAX_PIXELS} pixels", EXPORT_AGAIN)
+        _reject_huge_picture(f"{width}x{height}")
     if width * height == 0:
-        text = "The picture cannot be read; it may be damaged or far too large."
-        raise MediaRejected(text, "ffprobe tells no frame size", EXPORT_AGAIN)
+        raise MediaRejected("The picture cannot be read.", "ffprobe tells no frame size", EXPORT_AGAIN)
+
+
+def _reject_huge_picture(size: str) -> NoReturn:
+    text = f"The picture is far too large ({size})."
+    raise MediaRejected(text, f"more than {MAX_PIXELS} pixels", EXPORT_AGAIN)
 
 
 def _number(value: object) -> float | None:

@@ -177,13 +177,14 @@ def _limit(pid: int, limits: RunLimits) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.setpriority(os.PRIO_PGRP, pid, limits.nice)
         if sys.platform == "linux":
-            for what, most in (
-                (resource.RLIMIT_AS, limits.memory_bytes),
-                (resource.RLIMIT_FSIZE, limits.file_bytes),
-                (resource.RLIMIT_CPU, limits.cpu_seconds),
-                (resource.RLIMIT_CORE, 0),
+            # Past the soft limit of time comes a signal that names it, past the hard one only a kill.
+            for what, soft, hard in (
+                (resource.RLIMIT_AS, limits.memory_bytes, limits.memory_bytes),
+                (resource.RLIMIT_FSIZE, limits.file_bytes, limits.file_bytes),
+                (resource.RLIMIT_CPU, limits.cpu_seconds, limits.cpu_seconds + 10),
+                (resource.RLIMIT_CORE, 0, 0),
             ):
-                resource.prlimit(pid, what, (most, most))
+                resource.prlimit(pid, what, (soft, hard))
 
 
 def _drain(process: subprocess.Popen[bytes], streams: _Streams, deadline: float) -> int:
