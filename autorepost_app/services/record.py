@@ -1,0 +1,123 @@
+"""What is the honest story of one post? Read for people: operators in the run, creators in the app."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from autorepost_app.domain.identity import Scope, SystemScope
+from autorepost_app.domain.posts import PostIdentity
+from autorepost_app.domain.publications import FINAL, State
+from autorepost_app.persistence import connections, ledger, posts, publications
+from autorepost_app.persistence.engine import Session
+from autorepost_app.persistence.models import (
+    Activity,
+    Attempt,
+    Connection,
+    Evidence,
+    Original,
+    Post,
+    Publication,
+    Rendition,
+)
+from autorepost_app.services.house import House
+
+_OVERDUE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One tenant's post with everything that came of it."""
+
+    post: Post
+    source: Connection
+    original: Original | None
+    renditions: Sequence[Rendition]
+    publications: Sequence[Publication]
+    activity: Sequence[Activity]
+
+    @property
+    def unsettled(self) -> list[Publication]:
+        return [row for row in self.publications if State(row.state) not in FINAL]
+
+    def stuck(self, now: datetime) -> list[Publication]:
+        """On their way, nobody at work on them, and long overdue: there must be none."""
+        return [
+            row
+            for row in self.unsettled
+            if row.state != State.NEEDS_REVIEW and row.lease_until is None and now - row.due_at > _OVERDUE
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was done for one publication and how it is known."""
+
+    publication: Publication
+    connection: Connection
+    attempts: Sequence[Attempt]
+    evidence: Sequence[Evidence]
+
+
+def stories(house: House, scope: SystemScope, identity: PostIdentity) -> list[Story]:
+    """The post in every tenant that has it."""
+    with house.db.system(scope) as session:
+        return [_story(session, post) for post in posts.with_identity(session, identity)]
+
+
+def story(house: House, scope: Scope, post_id: str) -> Story:
+    """Raises KeyError for a post that the scope cannot see."""
+    with house.db.session(scope) as session:
+        return _story(session, posts.get(session, post_id))
+
+
+def recent(house: House, scope: Scope, *, limit: int = 50) -> list[Story]:
+    """The newest posts that the scope can see."""
+    with house.db.session(scope) as session:
+        return [_story(session, post) for post in posts.newest(session, limit)]
+
+
+def receipt(house: House, scope: Scope, publication_id: str) -> Receipt:
+    """Raises KeyError for a publication that the scope cannot see."""
+    with house.db.session(scope) as session:
+        row = publications.get(session, publication_id)
+        return Receipt(
+            row,
+            connections.get(session, row.connection_id),
+            publications.attempts_of(session, row.id),
+            publications.evidence_of(session, row.id),
+        )
+
+
+def recent_activity(house: House, scope: Scope, *, limit: int = 100) -> list[Activity]:
+    with house.db.session(scope) as session:
+        return ledger.newest_activity(session, limit)
+
+
+def run_failed(house: House, scope: SystemScope, identity: PostIdentity, run_id: str, error: str) -> None:
+    """A run broke: a line for the tenants concerned, whose publications are unharmed and are offered again."""
+    with house.db.system(scope) as session:
+        for post in posts.with_identity(session, identity):
+            ledger.tell(
+                session,
+                tenant_id=post.tenant_id,
+                at=house.clock(),
+                kind="run.failed",
+                text="Something broke on our side while working on this video. It will be tried again.",
+                detail=f"run {run_id}: {error}",
+                post_id=post.id,
+            )
+        posts.close_offer(session, identity)
+
+
+def _story(session: Session, post: Post) -> Story:
+    original = posts.original_of(session, post.id)
+    return Story(
+        post=post,
+        source=connections.get(session, post.connection_id),
+        original=original,
+        renditions=posts.renditions_of(session, original.id) if original else (),
+        publications=publications.of_post(session, post.id),
+        activity=ledger.activity_of_post(session, post.id),
+    )
