@@ -1,0 +1,55 @@
+"""What does Instagram remember? Accounts, containers, published media, and the app's switches."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from autorepost_app.sandbox.footage import Facts
+from autorepost_app.sandbox.platform import Strict
+from autorepost_app.sandbox.records import Record
+
+
+class AccountOptions(Strict):
+    """Only professional accounts publish. `restricted` is Instagram's own punishment."""
+
+    professional: bool = True
+    account_type: Literal["BUSINESS", "MEDIA_CREATOR"] = "MEDIA_CREATOR"
+    restricted: bool = False
+    trial_reels: bool = True
+
+
+class AppSettings(Strict):
+    reply_shape: Literal["flat", "list"] = "flat"
+    processing_seconds: float = 1.0
+    posts_per_day: int = 50
+    containers_per_day: int = 400
+    size_max: int = 300_000_000
+    # What a second publish of one container is told. It never makes a second post.
+    republish: Literal["error", "same_id"] = "error"
+    deauthorize_url: str | None = None
+    data_deletion_url: str | None = None
+
+
+class Container(Record):
+    created_at: datetime
+    params: dict[str, Any] = Field(default_factory=dict)
+    resumable: bool = False
+    forced_failure: str | None = None
+    received: int = 0
+    file_size: int | None = None
+    facts: Facts | None = None
+    settled_at: datetime | None = None
+    failed_subcode: int | None = None
+    published_at: datetime | None = None
+    media_id: str | None = None
+
+
+class Media(Record):
+    created_at: datetime
+    container_id: str
+    shortcode: str
+    caption: str | None
+    facts: Facts
+    params: dict[str, Any] = Field(default_factory=dict)
+    deleted: bool = False

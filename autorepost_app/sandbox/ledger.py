@@ -1,0 +1,36 @@
+"""What is really out there? The truth that any claim of "posted once" is measured against."""
+
+from typing import Any
+
+from autorepost_app.sandbox.platform import Account, LivePost, Platform
+from autorepost_app.sandbox.world import World
+
+
+def posts_of(world: World, platform: Platform, account: Account) -> list[LivePost]:
+    """Newest first."""
+    return sorted(platform.live_posts(account), key=lambda post: post.created_at, reverse=True)
+
+
+def ledger(world: World, platform_key: str | None = None, account: str | None = None) -> dict[str, Any]:
+    """Every live post with its facts, and how many things were handed in that no post uses."""
+    chosen = [p for p in world.platforms.values() if platform_key in (None, p.key)]
+    entries = [
+        _entry(world, post)
+        for platform in chosen
+        for owner in world.accounts.all()
+        if owner.platform == platform.key and account in (None, owner.handle, owner.id)
+        for post in posts_of(world, platform, owner)
+    ]
+    orphans = {platform.key: platform.orphans() for platform in chosen}
+    return {
+        "posts": entries,
+        "orphans": orphans,
+        "orphan_count": sum(sum(kinds.values()) for kinds in orphans.values()),
+    }
+
+
+def _entry(world: World, post: LivePost) -> dict[str, Any]:
+    entry = post.model_dump(mode="json")
+    times = world.times_uploaded(post.account_id)
+    entry["same_bytes_uploads"] = times[post.media.sha256] if post.media else 0
+    return entry

@@ -1,0 +1,46 @@
+"""What does TikTok remember of a post, an account and an app?"""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from autorepost_app.sandbox.footage import Facts
+from autorepost_app.sandbox.platform import Account, Strict
+from autorepost_app.sandbox.records import Record
+
+if TYPE_CHECKING:
+    from autorepost_app.sandbox.tiktok import TikTok
+
+Trouble = Literal["login_wall", "sensitive", "ip_blocked", "watermarked_only", "broken_page"]
+
+
+class AccountOptions(Strict):
+    """Of an account. A private account's videos are listed to nobody's web browser."""
+
+    private: bool = False
+    verified: bool = False
+    bio: str = ""
+
+
+class AppSettings(Strict):
+    """Of the app: which documented variant of TikTok this one is."""
+
+    token_profile: Literal["nov2026", "classic"] = "nov2026"
+    client_type: Literal["web", "desktop"] = "web"
+    oauth_error_status: Literal[200, 400] = 400
+    code_seconds: float = 600
+    calls_per_minute: int = 600
+    webhook_url: str | None = None
+
+
+class Post(Record):
+    created_at: datetime
+    title: str
+    description: str
+    media: Facts
+    private: bool = False
+    deleted: bool = False
+    trouble: Trouble | None = None
+
+
+def address(platform: "TikTok", account: Account, post: Post) -> str:
+    return f"{platform.url('www')}/@{account.handle}/video/{post.id}"

@@ -1,0 +1,179 @@
+"""www.tiktok.com for one video: the page a downloader reads, the file behind it, and the cover picture."""
+
+import hmac
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageDraw
+from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from autorepost_app.sandbox import pages, wire
+from autorepost_app.sandbox.platform import Account, Ask, Call
+from autorepost_app.sandbox.tiktok.display import cover_signature
+from autorepost_app.sandbox.tiktok.posts import Post, address
+
+if TYPE_CHECKING:
+    from autorepost_app.sandbox.tiktok import TikTok
+
+_PRIVATE_POST, _PRIVATE_ACCOUNT, _IP_BLOCKED, _GONE = 10216, 10222, 10204, 10101
+
+
+class Website:
+    def __init__(self, platform: "TikTok") -> None:
+        self._platform = platform
+
+    def calls(self) -> list[Call]:
+        video = "/@{handle}/video/{id}"
+        return [
+            Call("www", "GET", "/@{handle}", "profile.page", self.profile),
+            Call("www", "GET", video, "video.page", self.page),
+            Call("www", "GET", video + "/download.mp4", "video.download", self.download),
+            Call("www", "GET", video + "/watermarked.mp4", "video.download", self.download),
+            Call("www", "GET", "/cover/{file}", "video.cover", self.cover),
+        ]
+
+    def _found(self, ask: Ask) -> tuple[Account, Post] | None:
+        post = self._platform.posts.get(ask.path_params["id"])
+        account = self._platform.world.accounts.get(post.account_id) if post else None
+        return (account, post) if account and post and not post.deleted else None
+
+    async def profile(self, ask: Ask) -> Response:
+        return RedirectResponse(f"{self._platform.world.base_url}/tiktok/@{ask.path_params['handle']}", 302)
+
+    async def page(self, ask: Ask) -> Response:
+        found = self._found(ask)
+        if found is None:
+            return self._status_page(_GONE, "item doesn't exist")
+        account, post = found
+        if post.trouble == "broken_page":
+            return HTMLResponse(pages.plain_page("TikTok", "Please wait...", ""))
+        if post.trouble == "login_wall":
+            return RedirectResponse(f"{self._platform.url('www')}/login?redirect_url=%2F%40{account.handle}", 302)
+        if refusal := self._refusal(account, post):
+            return self._status_page(*refusal)
+        return self._video_page(account, post)
+
+    @staticmethod
+    def _refusal(account: Account, post: Post) -> tuple[int, str] | None:
+        if post.trouble == "ip_blocked":
+            return _IP_BLOCKED, "ip blocked"
+        if account.options["private"]:
+            return _PRIVATE_ACCOUNT, "author status is private"
+        if post.private:
+            return _PRIVATE_POST, "status_self_see"
+        return None
+
+    def _status_page(self, code: int, text: str) -> Response:
+        detail = {"statusCode": code, "statusMsg": text}
+        return HTMLResponse(pages.plain_page("TikTok", "Video currently unavailable", text) + _rehydration(detail))
+
+    def _video_page(self, account: Account, post: Post) -> Response:
+        item = self._item(account, post)
+        detail = {"statusCode": 0, "statusMsg": "", "itemInfo": {"itemStruct": item}}
+        shown = next(p for p in self._platform.live_posts(account) if p.id == post.id)
+        page = pages.post_page(self._platform.world, account, shown, _rehydration(detail))
+        return HTMLResponse(page, headers={"set-cookie": "tt_chain_token=sandbox; Path=/; HttpOnly"})
+
+    def _item(self, account: Account, post: Post) -> dict[str, Any]:
+        item: dict[str, Any] = {
+            "id": post.id,
+            "desc": post.description,
+            "createTime": str(int(post.created_at.timestamp())),
+            "author": {"id": account.id, "uniqueId": account.handle, "nickname": account.name, "secUid": account.id},
+            "stats": {"playCount": 0, "diggCount": 0, "commentCount": 0, "shareCount": 0},
+        }
+        if post.trouble == "sensitive":
+            return {**item, "isContentClassified": True}
+        return {**item, "video": self._video(account, post)}
+
+    def _video(self, account: Account, post: Post) -> dict[str, Any]:
+        base = address(self._platform, account, post)
+        shared = {"width": post.media.width, "height": post.media.height}
+        video: dict[str, Any] = {
+            "id": post.id,
+            "duration": round(post.media.duration_seconds),
+            **shared,
+            "downloadAddr": f"{base}/watermarked.mp4",
+            "bitrateInfo": [],
+        }
+        if post.trouble == "watermarked_only":
+            return video
+        codec = {"h264": "h264", "hevc": "bytevc1"}.get(post.media.video_codec, post.media.video_codec)
+        address_of_file = {
+            "UrlList": [f"{base}/download.mp4"],
+            "UrlKey": f"v0_{codec}_{min(shared.values())}p_{post.media.bitrate}",
+            "DataSize": str(post.media.size),
+            "Width": post.media.width,
+            "Height": post.media.height,
+        }
+        rate = {"Bitrate": post.media.bitrate, "CodecType": codec, "GearName": "normal", "PlayAddr": address_of_file}
+        return {**video, "playAddr": f"{base}/download.mp4", "codecType": codec, "bitrateInfo": [rate]}
+
+    async def download(self, ask: Ask) -> Response:
+        found = self._found(ask)
+        if found is None or self._refusal(*found) or found[1].trouble in ("login_wall", "sensitive"):
+            return Response(status_code=403)
+        if found[1].trouble == "watermarked_only" and ask.url.path.endswith("/download.mp4"):
+            return Response(status_code=403)
+        path = self._platform.world.vault.media(found[1].media.sha256)
+        if ask.cut_file_after is not None:
+            return _CutFile(path, ask.cut_file_after)
+        return FileResponse(path, media_type="video/mp4")
+
+    async def cover(self, ask: Ask) -> Response:
+        post = self._platform.posts.get(ask.path_params["file"].removesuffix(".jpeg"))
+        until = int(ask.query_params.get("x-expires") or 0)
+        if post is None or until <= self._platform.world.clock.epoch():
+            return Response(status_code=403)
+        sign = cover_signature(self._platform.client_secret, post.id, until)
+        if not hmac.compare_digest(sign, ask.query_params.get("x-signature", "")):
+            return Response(status_code=403)
+        return Response(_picture(post), media_type="image/jpeg")
+
+
+class _CutFile(FileResponse):
+    """Promises the whole file, sends the beginning, hangs up."""
+
+    def __init__(self, path: Any, keep: int) -> None:
+        super().__init__(path, media_type="video/mp4")
+        self._keep = keep
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        left = self._keep
+
+        async def send_some(message: Message) -> None:
+            nonlocal left
+            if message["type"] == "http.response.body":
+                body = message.get("body", b"")[:left]
+                left -= len(body)
+                message = {**message, "body": body, "more_body": True}
+            await send(message)
+            if message["type"] == "http.response.body" and left <= 0:
+                raise _Cut
+
+        try:
+            await super().__call__(scope, receive, send_some)
+        except _Cut:
+            await wire.hang_up(scope, receive)
+
+
+class _Cut(Exception):
+    pass
+
+
+def _rehydration(detail: dict[str, Any]) -> str:
+    scope = {"__DEFAULT_SCOPE__": {"webapp.video-detail": detail}}
+    text = json.dumps(scope).replace("</", "<\\/")
+    return f'<script id="__UNIVERSAL_DATA_FOR_REHYDRATION__" type="application/json">{text}</script>'
+
+
+def _picture(post: Post) -> bytes:
+    picture = Image.new("RGB", (180, 320), "#101218")
+    draw = ImageDraw.Draw(picture)
+    draw.polygon([(66, 120), (66, 200), (130, 160)], fill="#fe2c55")
+    draw.text((12, 290), post.id[-6:], fill="#ffffff")
+    out = io.BytesIO()
+    picture.save(out, "JPEG")
+    return out.getvalue()

@@ -1,0 +1,222 @@
+"""The Data API around a channel: its videos, playlists, thumbnails, and changing a video by id."""
+
+import json
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from autorepost_app.sandbox import pages
+from autorepost_app.sandbox.footage import BLOCK
+from autorepost_app.sandbox.platform import Account, Ask, Call
+from autorepost_app.sandbox.youtube import metadata, shapes
+from autorepost_app.sandbox.youtube.login import EDITORS, READERS, UPLOADERS
+from autorepost_app.sandbox.youtube.records import Video
+
+if TYPE_CHECKING:
+    from autorepost_app.sandbox.youtube import YouTube
+
+_THUMBNAIL_MAX = 52428800
+_LISTS = {
+    "youtube#playlistItem": "youtube#playlistItemListResponse",
+    "youtube#video": "youtube#videoListResponse",
+    "youtube#channel": "youtube#channelListResponse",
+}
+
+
+class Channel:
+    def __init__(self, platform: "YouTube") -> None:
+        self._platform = platform
+
+    def calls(self) -> list[Call]:
+        base = "/youtube/v3"
+        return [
+            Call("api", "GET", base + "/channels", "channels.list", self.channels),
+            Call("api", "GET", base + "/playlistItems", "playlistItems.list", self.playlist_items),
+            Call("api", "GET", base + "/videos", "videos.list", self.videos),
+            Call("api", "PUT", base + "/videos", "videos.update", self.update),
+            Call("api", "DELETE", base + "/videos", "videos.delete", self.delete),
+            Call("api", "GET", base + "/search", "search.list", self.search),
+            Call("api", "GET", base + "/videoCategories", "videoCategories.list", self.categories),
+            Call("api", "POST", "/upload" + base + "/thumbnails/set", "thumbnails.set", self.thumbnail),
+            *(Call("www", "GET", f"/{kind}/{{id}}", "video.page", self.page) for kind in ("shorts", "video")),
+        ]
+
+    def _listing(self, kind: str, items: list[dict[str, Any]], **more: Any) -> Response:
+        info = {"totalResults": len(items), "resultsPerPage": len(items)}
+        return self._platform.json({"kind": _LISTS[kind], "etag": "sandbox", "items": items, "pageInfo": info, **more})
+
+    async def channels(self, ask: Ask) -> Response:
+        account = self._platform.login.signed_in(ask, READERS)
+        self._platform.quota.charge("units")
+        parts = metadata.parts_of(ask.query_params.get("part", ""))
+        mine = ask.query_params.get("mine") == "true" or account.id in ask.query_params.get("id", "")
+        if not account.options["channel"] or not mine:
+            return self._listing("youtube#channel", [])
+        picture = {"url": pages.avatar_url(self._platform.world, account), "width": 88, "height": 88}
+        full = {
+            "snippet": {
+                "title": account.name,
+                "description": "",
+                "customUrl": f"@{account.handle}",
+                "publishedAt": _iso(account.created_at),
+                "thumbnails": {"default": picture},
+            },
+            "contentDetails": {"relatedPlaylists": {"likes": "", "uploads": uploads_of(account.id)}},
+            "status": {"privacyStatus": "public", "isLinked": True, "longUploadsStatus": "allowed"},
+            "statistics": {"videoCount": str(len(self._platform.live_posts(account))), "subscriberCount": "0"},
+        }
+        chosen = {part: full[part] for part in parts if part in full}
+        return self._listing("youtube#channel", [{"kind": "youtube#channel", "id": account.id, **chosen}])
+
+    def _seen(self, account_id: str, lag_seconds: float) -> list[Video]:
+        until = self._platform.world.clock.after(-lag_seconds)
+        seen = [v for v in self._platform.videos.of(account_id) if not v.deleted and v.created_at <= until]
+        return sorted(seen, key=lambda video: video.created_at, reverse=True)
+
+    async def playlist_items(self, ask: Ask) -> Response:
+        account = self._platform.login.with_channel(ask, READERS)
+        self._platform.quota.charge("units")
+        parts = metadata.parts_of(ask.query_params.get("part", ""))
+        playlist = ask.query_params.get("playlistId", "")
+        owner = self._platform.world.accounts.get("UC" + playlist[2:])
+        if owner is None or not playlist.startswith("UU"):
+            text = "The playlist identified with the request's playlistId parameter cannot be found."
+            raise shapes.refuse(404, "playlistNotFound", text, "youtube.playlistItem")
+        seen = self._seen(owner.id, ask.lag_seconds)
+        if owner.id != account.id:
+            seen = [video for video in seen if video.status["privacyStatus"] == "public"]
+        size = min(int(ask.query_params.get("maxResults", 5)), 50)
+        start = int(ask.query_params.get("pageToken", "0"))
+        items = [self._item(playlist, video, parts) for video in seen[start : start + size]]
+        more = {"nextPageToken": str(start + size)} if start + size < len(seen) else {}
+        return self._listing("youtube#playlistItem", items, **more)
+
+    def _item(self, playlist: str, video: Video, parts: set[str]) -> dict[str, Any]:
+        moment = _iso(video.created_at)
+        full = {
+            "snippet": {
+                "publishedAt": moment,
+                "channelId": video.account_id,
+                "title": video.snippet.get("title", ""),
+                "description": video.snippet.get("description", ""),
+                "playlistId": playlist,
+                "resourceId": {"kind": "youtube#video", "videoId": video.id},
+            },
+            "contentDetails": {"videoId": video.id, "videoPublishedAt": moment},
+            "status": {"privacyStatus": video.status["privacyStatus"]},
+        }
+        chosen = {part: full[part] for part in parts if part in full}
+        return {"kind": "youtube#playlistItem", "id": f"UU.{video.id}", **chosen}
+
+    async def videos(self, ask: Ask) -> Response:
+        account = self._platform.login.signed_in(ask, READERS)
+        self._platform.quota.charge("units")
+        parts = metadata.parts_of(ask.query_params.get("part", ""))
+        at = self._platform.world.clock.after(-ask.lag_seconds)
+        found = []
+        for video_id in ask.query_params.get("id", "").split(","):
+            video = self._platform.videos.get(video_id)
+            if video is None or video.deleted or video.created_at > at:
+                continue
+            if video.account_id == account.id:
+                found.append(self._platform.resource(video, parts, at))
+            elif video.status["privacyStatus"] != "private":
+                found.append(self._platform.resource(video, parts - {"processingDetails", "fileDetails"}, at))
+        return self._listing("youtube#video", found)
+
+    def _own(self, account: Account, video_id: str) -> Video:
+        video = self._platform.videos.get(video_id)
+        if video is None or video.deleted:
+            raise shapes.refuse(404, "videoNotFound", "The video that you are trying to change cannot be found.")
+        if video.account_id != account.id:
+            raise shapes.refuse(403, "forbidden", "Forbidden")
+        return video
+
+    async def update(self, ask: Ask) -> Response:
+        raw = await ask.body()
+        account = self._platform.login.with_channel(ask, EDITORS)
+        self._platform.quota.charge("units", 50)
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            raise shapes.refuse(400, "parseError", "Parse Error", "global") from None
+        video = self._own(account, str(body.get("id", "")))
+        parts = metadata.parts_of(ask.query_params.get("part", ""))
+        written = metadata.checked(body, parts, self._platform.world.clock.now())
+        # A named part is replaced as a whole: what the body leaves out is reset.
+        video.snippet = written.get("snippet", video.snippet)
+        video.status = written.get("status", video.status)
+        video.localizations = written.get("localizations", video.localizations)
+        video.recording_details = written.get("recordingDetails", video.recording_details)
+        self._platform.videos.put(video)
+        return self._platform.json(self._platform.resource(video, parts))
+
+    async def delete(self, ask: Ask) -> Response:
+        account = self._platform.login.with_channel(ask, EDITORS)
+        self._platform.quota.charge("units", 50)
+        video = self._own(account, ask.query_params.get("id", ""))
+        self._platform.remove_post(video.id)
+        return Response(status_code=204)
+
+    async def search(self, ask: Ask) -> Response:
+        self._platform.login.signed_in(ask, READERS)
+        self._platform.quota.charge("searches")
+        # The real index runs behind by minutes to hours; nobody may build on it.
+        return self._platform.json({"kind": "youtube#searchListResponse", "items": []})
+
+    async def categories(self, ask: Ask) -> Response:
+        self._platform.login.signed_in(ask, READERS)
+        self._platform.quota.charge("units")
+        items = [
+            {"kind": "youtube#videoCategory", "id": number, "snippet": {"title": number, "assignable": True}}
+            for number in sorted(metadata.CATEGORIES, key=int)
+        ]
+        return self._platform.json({"kind": "youtube#videoCategoryListResponse", "items": items})
+
+    async def thumbnail(self, ask: Ask) -> Response:
+        account = self._platform.login.with_channel(ask, UPLOADERS)
+        self._platform.quota.charge("units", 50)
+        video = self._own(account, ask.query_params.get("videoId", ""))
+        size, head = await _measured(ask)
+        if size == 0:
+            raise shapes.refuse(400, "mediaBodyRequired", "The request does not include the image content.")
+        if size > _THUMBNAIL_MAX:
+            raise shapes.refuse(413, "uploadTooLarge", "The image is too large.", "youtube.thumbnail")
+        if not head.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+            raise shapes.refuse(400, "invalidImage", "The provided image content is invalid.", "youtube.thumbnail")
+        if not account.options["custom_thumbnails"] or not self._may_have_thumbnail(video):
+            text = "The thumbnail can't be set for the specified video."
+            raise shapes.refuse(403, "forbidden", text, "youtube.thumbnail")
+        video.has_thumbnail = True
+        self._platform.videos.put(video)
+        picture = {"url": f"{self._platform.url('www')}/vi/{video.id}/default.jpg", "width": 120, "height": 90}
+        return self._platform.json({"kind": "youtube#thumbnailSetResponse", "items": [{"default": picture}]})
+
+    def _may_have_thumbnail(self, video: Video) -> bool:
+        if not is_short(video):
+            return True
+        return self._platform.upload_status(video, self._platform.world.clock.now()) == "processed"
+
+    async def page(self, ask: Ask) -> Response:
+        return self._platform.page_of(ask.path_params["id"])
+
+
+def uploads_of(channel_id: str) -> str:
+    return "UU" + channel_id[2:]
+
+
+def is_short(video: Video) -> bool:
+    return video.facts is not None and video.facts.aspect <= 1.0 and video.facts.duration_seconds <= 180
+
+
+async def _measured(ask: Ask) -> tuple[int, bytes]:
+    size, head = 0, b""
+    async for chunk in ask.stream():
+        head = head or chunk[:BLOCK]
+        size += len(chunk)
+    return size, head
+
+
+def _iso(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
