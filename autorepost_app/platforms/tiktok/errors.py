@@ -243,6 +243,7 @@ _BY_TEXT: Final[tuple[tuple[str, Verdict], ...]] = (
     # The rules below are for messages of yt-dlp's general part and of our own guards in `ytdlp_child`.
     # A link of the file lives for minutes: the next fetch reads the page again and gets a fresh one.
     ("unable to download video data", _later("file_refused", None)),
+    ("Got error:", _later("file_cut_short", None)),
     ("content too short", _later("file_cut_short", None)),
     ("No video formats found", _later("no_formats", limits.SOFT_BLOCK_SECONDS, _UPDATE)),
     ("No playable video", _hidden("no_playable_video", "TikTok offers no video for this post that others can play.")),

@@ -178,7 +178,7 @@ def failed(error: Exception) -> dict[str, Any]:
 
 
 def _bare(error: Exception) -> str:
-    return str(error).removeprefix("ERROR: ")
+    return str(error).removeprefix("ERROR: ").strip().removeprefix("[download] ")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -7,13 +7,17 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 
 from autorepost_app.domain.clock import utc_now
 from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, TryAgain
+from autorepost_app.platform_kit.http import Api
 from autorepost_app.platform_kit.protocol import AppCredentials, Reach
 from autorepost_app.platforms.tiktok import PLATFORM
-from autorepost_app.platforms.tiktok.auth import SCOPES
+from autorepost_app.platforms.tiktok.auth import SCOPES, TikTokAuthoriser
+
+REDIRECT = "http://127.0.0.1:8080/oauth/tiktok/callback"
 
 
 def refused(call: Any, *args: Any, **kwargs: Any) -> Any:
@@ -101,11 +105,34 @@ def test_the_older_wrapped_token_reply_is_read_too(tiktok):
     assert tokens.scopes == {"user.info.basic", "video.list"}
 
 
-def test_a_code_with_the_characters_tiktok_uses_arrives_whole(tiktok):
-    tiktok.exchange(tiktok.come_back()["code"])
-    verdict = refused(tiktok.exchange, "WX*0!4567.e1+ %2A")
-    assert verdict.code == "tiktok.invalid_grant"
-    assert "WX*0" not in verdict.detail
+def test_a_code_with_the_characters_tiktok_uses_arrives_whole():
+    sent = []
+
+    def token_endpoint(request: httpx.Request) -> httpx.Response:
+        sent.append(parse_qs(request.content.decode()))
+        return httpx.Response(200, json={"access_token": "act.1", "expires_in": 60, "open_id": "o-1"})
+
+    with httpx.Client(transport=httpx.MockTransport(token_endpoint)) as client:
+        api = Api(client, "https://open.tiktokapis.com", "TikTok")
+        authoriser = TikTokAuthoriser(api, api, AppCredentials("key", "secret"), utc_now)
+        authoriser.exchange(login="default", redirect_uri=REDIRECT, code="WX*0!4567.e1+ %2A", verifier=None)
+    assert sent == [
+        {
+            "grant_type": ["authorization_code"],
+            "client_key": ["key"],
+            "client_secret": ["secret"],
+            "code": ["WX*0!4567.e1+ %2A"],
+            "redirect_uri": [REDIRECT],
+        }
+    ]
+
+
+def test_a_code_that_was_used_or_ran_out_asks_to_connect_again(tiktok):
+    code = tiktok.come_back()["code"]
+    tiktok.exchange(code)
+    verdict = refused(tiktok.exchange, code)
+    assert isinstance(verdict, Reconnect)
+    assert code not in repr(verdict)
 
 
 def test_a_revoked_grant_is_dead_and_revoking_it_again_is_no_error(tiktok):
