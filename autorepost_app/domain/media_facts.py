@@ -36,7 +36,6 @@ class MediaFacts:
     audio_hz: int | None = None
     audio_channels: int | None = None
     audio_bitrate: int | None = None
-    loudness_lufs: float | None = None
 
     @property
     def aspect(self) -> float:

@@ -11,7 +11,7 @@ from autorepost_app.media.binaries import Binaries
 from autorepost_app.media.boxes import Boxes, scan_boxes
 from autorepost_app.media.errors import MediaRejected
 from autorepost_app.media.probe import EXPORT_AGAIN, probe
-from autorepost_app.media.run import RunLimits, file_url, guard_options, run_tool
+from autorepost_app.media.run import RunLimits, file_url, guard_options, raise_if_undecodable, run_tool
 
 LONGEST_SECONDS = 3_600.0
 SNIFFED_BYTES = 1_024
@@ -86,6 +86,7 @@ def _reject_damaged(path: Path, tools: Binaries, facts: MediaFacts, *, decode: b
     ended = run_tool(argv, limits=limits, reports=True)
     lines = [line for line in ended.stderr.splitlines() if line.strip() and HARMLESS not in line]
     if ended.returncode != 0 or lines:
+        raise_if_undecodable(facts.vcodec, ended.stderr)
         detail = "; ".join(lines[:3]).replace(str(path.absolute()), path.name)
         raise MediaRejected("The video is damaged and does not play to its end.", detail, AGAIN)
     _reject_false_length(facts, ended.progress.seconds if ended.progress else 0.0)

@@ -19,8 +19,10 @@ from autorepost_app.media.run import MAX_PIXELS, RunLimits, file_url, guard_opti
 PROBE_LIMITS = RunLimits(timeout_seconds=60, file_bytes=1, cpu_seconds=60)
 UNREADABLE = "This is not a video file we can read."
 EXPORT_AGAIN = "Export it again as MP4 with H.264 picture and AAC sound, and post that."
-UNEVEN_SHARE = 0.02
 UNEVEN_BY = 0.2
+UNEVEN_SHARE = 0.05
+# A copy cut between key frames lacks a few of the last frames; that does not make its rate vary.
+UNEVEN_ALLOWED = 4
 
 Json = dict[str, Any]
 
@@ -145,9 +147,11 @@ def _pace(path: Path, tools: Binaries, video: Json) -> _Pace:
         stated = _fraction(video.get("avg_frame_rate", "0/1")) or Fraction(25)
         return _Pace(float(stated), False, None, None, None)
     span = (shown[-1] - shown[0]) * len(shown) / len(steps)
+    even = _even(steps)
+    variable = len(steps) - len(even) > max(UNEVEN_ALLOWED, len(steps) * UNEVEN_SHARE)
     return _Pace(
-        fps=_rate(len(shown) / span),
-        variable=_uneven(steps),
+        fps=_rate(len(shown) / span if variable else len(even) / sum(even)),
+        variable=variable,
         keyframe_gap_seconds=_largest_gap(packets, shown[-1]),
         closed_gop=_closed(packets),
         bitrate=round(sum(packet.size for packet in packets) * 8 / span),
@@ -164,10 +168,9 @@ def _rate(fps: float) -> float:
     return float(round(fps)) if abs(fps - round(fps)) < 0.02 else round(fps, 3)
 
 
-def _uneven(steps: Sequence[float]) -> bool:
+def _even(steps: Sequence[float]) -> list[float]:
     usual = median(steps)
-    odd = sum(abs(step - usual) > usual * UNEVEN_BY + 0.001 for step in steps)
-    return odd > max(1, len(steps) * UNEVEN_SHARE)
+    return [step for step in steps if abs(step - usual) <= usual * UNEVEN_BY + 0.001]
 
 
 def _largest_gap(packets: Sequence[_Packet], end: float) -> float | None:

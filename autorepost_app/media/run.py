@@ -17,9 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
-from autorepost_app.media.errors import NoSpaceLeft, ToolFailed, ToolTimedOut
+from autorepost_app.media.errors import NoSpaceLeft, ToolFailed, ToolsMissing, ToolTimedOut
 
 FORMATS = "mov,matroska,webm,mpegts,avi"
 MAX_PIXELS = 40_000_000
@@ -31,6 +32,8 @@ GUARDS = {
     "max_pixels": str(MAX_PIXELS),
     "max_streams": "16",
 }
+# Some builds know a codec by name only; then nothing is wrong with the file.
+NO_DECODER = ("Function not implemented", "Decoder not found", "no decoder found")
 STDERR_KEPT = 8_192
 STDOUT_MOST = 64 * 2**20
 
@@ -113,6 +116,12 @@ def guard_options() -> list[str]:
     return [word for name, value in GUARDS.items() for word in (f"-{name}", value)]
 
 
+def raise_if_undecodable(vcodec: str, stderr: str) -> None:
+    if any(sign in stderr for sign in NO_DECODER):
+        remedy = f"Install an FFmpeg that decodes {vcodec} and set AUTOREPOST_FFMPEG_BIN to it."
+        raise ToolsMissing(f"This build of ffmpeg cannot decode {vcodec} video.", remedy=remedy)
+
+
 def run_tool(
     argv: Sequence[str],
     *,
@@ -162,14 +171,22 @@ def _dies_with_us() -> list[str]:
     """Words to put in front so that the tool is killed when the thread that started it is gone (Linux only)."""
     if sys.platform != "linux":
         return []
-    setpriv = shutil.which("setpriv")
-    if setpriv:
-        return [setpriv, "--pdeathsig", "KILL", "--"]
+    if _setpriv():
+        return [*_setpriv()]
     code = (
         "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); "
         "os.getppid() == int(sys.argv[1]) and os.execv(sys.argv[2], sys.argv[2:])"
     )
     return [sys.executable, "-I", "-S", "-c", code, str(os.getpid())]
+
+
+@cache
+def _setpriv() -> tuple[str, ...]:
+    """Ten times cheaper than starting Python in between; BusyBox has one too, which lacks the option."""
+    found = shutil.which("setpriv")
+    words = (found, "--pdeathsig", "KILL", "--") if found else ()
+    works = words and subprocess.run([*words, sys.executable, "-V"], capture_output=True, check=False)
+    return words if works and works.returncode == 0 else ()
 
 
 def _limit(pid: int, limits: RunLimits) -> None:

@@ -28,9 +28,17 @@ from autorepost_app.domain.media_rendition import (
 )
 from autorepost_app.media.binaries import Binaries
 from autorepost_app.media.errors import MediaFault, MediaRejected, ResultWrong, ToolFailed
-from autorepost_app.media.files import keep
+from autorepost_app.media.files import keep, space_is_left
 from autorepost_app.media.probe import EXPORT_AGAIN, probe
-from autorepost_app.media.run import GUARDS, OnProgress, RunLimits, file_url, guard_options, run_tool
+from autorepost_app.media.run import (
+    GUARDS,
+    OnProgress,
+    RunLimits,
+    file_url,
+    guard_options,
+    raise_if_undecodable,
+    run_tool,
+)
 
 LOUDNESS_TOLERANCE_LU = 2.0
 LOUDEST_GAIN_DB = 15.0
@@ -186,6 +194,7 @@ def _run(
     try:
         _call(arguments, tools, limits, expected, on_progress)
     except ToolFailed as failed:
+        raise_if_undecodable(facts.vcodec, failed.stderr)
         if spec.video is not None and _is_damage(failed.stderr):
             text = "The video is damaged and does not play to its end."
             raise MediaRejected(text, failed.stderr, EXPORT_AGAIN) from failed
@@ -254,6 +263,7 @@ def _length(found: float, planned: MediaFacts, spec: RenditionSpec) -> _Expectat
 def _part_of(target: Path) -> Iterator[Path]:
     part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     try:
-        yield part
+        with space_is_left():
+            yield part
     finally:
         part.unlink(missing_ok=True)

@@ -31,11 +31,12 @@ MADE = {
     "hevc.mp4": f"{pattern('270x480')} -c:v libx265 -preset ultrafast -x265-params log-level=none "
     f"-pix_fmt yuv420p {AAC}",
     "ten_bit.mp4": f"{pattern('270x480')} -c:v libx264 -preset ultrafast -pix_fmt yuv420p10le {AAC}",
-    "hdr.mp4": f"{pattern('270x480', seconds='0.5')} -vf setparams=color_primaries=bt2020:"
+    "hdr.mp4": f"{pattern('270x480', seconds='0.2')} -vf setparams=color_primaries=bt2020:"
     "color_trc=smpte2084:colorspace=bt2020nc -c:v libx264 -preset ultrafast -pix_fmt yuv420p10le "
     f"{AAC}",
     "old_colours.mp4": f"-f lavfi -i color=c=red:size=270x480:rate=30:duration=0.5 {TONE.format(d=0.5)} "
     f"-vf scale=out_color_matrix=bt601,setparams=colorspace=smpte170m {H264} {AAC}",
+    "av1.mp4": f"{pattern('270x480')} -c:v libsvtav1 -preset 12 -svtav1-params lp=1 {AAC}",
     "vp9.webm": f"{pattern('270x480')} -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus",
     "odd_444.mp4": f"-f lavfi -i testsrc=size=607x1081:rate=30:duration=0.5 {TONE.format(d=0.5)} "
     f"-c:v libx264 -preset ultrafast -pix_fmt yuv444p {AAC}",
@@ -61,7 +62,18 @@ def tools() -> Binaries:
 
 
 @pytest.fixture(scope="session")
-def clip(tools: Binaries, tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
+def record(tools: Binaries) -> Callable[[str, Path], None]:
+    """`record(recipe, path)` makes a clip as the recipe, words of a command line, says."""
+
+    def record(recipe: str, path: Path) -> None:
+        command = [str(tools.ffmpeg.path), "-v", "error", "-nostdin", *recipe.split(), str(path)]
+        subprocess.run(command, check=True, timeout=60, stderr=subprocess.PIPE)
+
+    return record
+
+
+@pytest.fixture(scope="session")
+def clip(record: Callable[[str, Path], None], tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
     """`clip(name)` is the path of a clip of that name, shipped or made by its recipe."""
     folder = tmp_path_factory.mktemp("clips")
 
@@ -70,9 +82,7 @@ def clip(tools: Binaries, tmp_path_factory: pytest.TempPathFactory) -> MakeClip:
             return SHIPPED / name
         path = folder / name
         if not path.exists():
-            recipe = _rotation(make) if name == "rotated.mp4" else MADE[name]
-            command = [str(tools.ffmpeg.path), "-v", "error", "-nostdin", *recipe.split(), str(path)]
-            subprocess.run(command, check=True, timeout=60)
+            record(_rotation(make) if name == "rotated.mp4" else MADE[name], path)
         return path
 
     return make

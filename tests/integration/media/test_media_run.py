@@ -76,7 +76,7 @@ def test_when_we_are_killed_the_tool_dies_with_us(tools, tmp_path, wrapper):
         import shutil
         from autorepost_app.media.run import run_tool
         if {wrapper!r} == "shim":
-            shutil.which = lambda name: None
+            shutil.which = lambda name: "/bin/false"
         run_tool({[str(tools.ffmpeg.path), *ENDLESS]!r})
     """
     parent = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])

@@ -1,5 +1,6 @@
 """Every awkward source ends as a file its destinations accept, and what was promised is what was made."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from autorepost_app.domain.media import Kind, MediaFacts, MediaLimits, RenditionSpec, plan, violations
 from autorepost_app.domain.media_rendition import AudioTarget, VideoTarget, rendition_spec
-from autorepost_app.media.errors import MediaRejected, NoSpaceLeft, ResultWrong, ToolFailed
+from autorepost_app.media.errors import MediaRejected, NoSpaceLeft, ResultWrong, ToolFailed, ToolsMissing
 from autorepost_app.media.inspect import inspect
 from autorepost_app.media.probe import probe
 from autorepost_app.media.run import RunLimits, run_tool
@@ -107,6 +108,30 @@ def test_a_stream_copy_ends_just_below_the_longest_a_destination_takes(clip, too
     assert rendition.kind is Kind.TRIM
     measured = make_rendition(rendition.spec, facts, source, tmp_path / "cut.mp4", tools)
     assert 139.5 < measured.duration_seconds <= 140
+
+
+@pytest.mark.parametrize("rate", ["12", "24000/1001", "30", "60"])
+@pytest.mark.parametrize("between", [0, 3, 8])
+def test_wherever_a_copy_is_cut_it_stays_below_the_limit(record, tools, tmp_path, rate, between):
+    """Frames decoded early and shown late come on top of the cut; how many depends on the encoder."""
+    source = tmp_path / "source.mkv"
+    picture = f"-f lavfi -i testsrc2=size=128x128:rate={rate}:duration=3 -c:v libx264 -preset ultrafast"
+    record(f"{picture} -bf {between} -x264-params b-adapt=0:b-pyramid=normal -g 100", source)
+    facts = inspect(source, tools)
+    (trim,) = plan(facts, {"short": MediaLimits(duration_max_seconds=2, trim_allowed=True)}).renditions
+    measured = make_rendition(trim.spec, facts, source, tmp_path / "cut.mp4", tools)
+    assert 1.5 < measured.duration_seconds <= 2
+
+
+def test_a_codec_this_build_cannot_decode_is_not_the_creators_fault(clip, tools, tmp_path):
+    source = clip("av1.mp4")
+    facts = inspect(source, tools)
+    (rendition,) = plan(facts, {"strict": STRICT}).renditions
+    able = b"dav1d" in run_tool([str(tools.ffmpeg.path), "-hide_banner", "-decoders"]).stdout
+    refusal = pytest.raises(ToolsMissing, match="This build of ffmpeg cannot decode av1 video")
+    with nullcontext() if able else refusal:
+        make_rendition(rendition.spec, facts, source, tmp_path / "out.mp4", tools)
+    assert (tmp_path / "out.mp4").exists() is able
 
 
 def test_a_rotated_clip_comes_out_upright(make):
