@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -54,7 +55,6 @@ _USED_BY_EVERY_RUN = (
     "upath.implementations.local",
 )
 
-_forkserver = multiprocessing.get_context("forkserver")
 _forking = threading.Lock()
 
 
@@ -86,20 +86,14 @@ class WarmForkLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         It cannot be resumed after a crash: the in-process executor would start over from the first step. The retry
         of the run that dagster.yaml asks for goes on after the last finished step.
         """
-        ready, ready_end_of_worker = _forkserver.Pipe(duplex=False)
+        ready, ready_end_of_worker = multiprocessing.Pipe(duplex=False)
         reference = serialize_value(self._instance.get_ref())
         worker = _Worker(target=_execute, args=(reference, context.dagster_run.run_id, ready_end_of_worker))
         with ready:
             with ready_end_of_worker, _forking:
-                self._set_up_fork_server()
+                start_fork_server(self._preload)
                 worker.start()
             _wait_until_ready(ready, worker)
-
-    def _set_up_fork_server(self) -> None:
-        if sys.platform == "darwin":
-            # Apple's frameworks abort a forked child that uses them, although nothing of them ran before the fork.
-            os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
-        _forkserver.set_forkserver_preload([__name__, *_USED_BY_EVERY_RUN, *self._preload])
 
     def terminate(self, run_id: str) -> bool:
         """Ask the worker to stop; it reports the run as canceled itself. May be called from any process here."""
@@ -128,6 +122,15 @@ class WarmForkLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
     @property
     def _home(self) -> Path:
         return Path(self._instance.root_directory)
+
+
+def start_fork_server(preload: Sequence[str] = (DEFINITIONS_MODULE,)) -> None:
+    """Begin its imports now, and return at once. Does nothing where it runs already."""
+    if sys.platform == "darwin":
+        # Apple's frameworks abort a forked child that uses them, although nothing of them ran before the fork.
+        os.environ.setdefault("OBJC_DISABLE_INITIALIZE_FORK_SAFETY", "YES")
+    forkserver.set_forkserver_preload([__name__, *_USED_BY_EVERY_RUN, *preload])
+    forkserver.ensure_running()
 
 
 class _Worker(ForkServerProcess):
@@ -208,17 +211,14 @@ def living_workers(home: Path) -> dict[str, int]:
 def stop_workers(home: Path, grace_seconds: float = 10.0) -> None:
     """Stop all runs, for a supervisor that stops the product: first asked, then killed with their children."""
     for pid in living_workers(home).values():
-        _signal(os.kill, pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
     give_up_at = time.monotonic() + grace_seconds
     while (workers := living_workers(home)) and time.monotonic() < give_up_at:
         time.sleep(0.05)
     for pid in workers.values():
-        _signal(os.killpg, pid, signal.SIGKILL)
-
-
-def _signal(send: Any, pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        send(pid, number)
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def forget_dead_workers(home: Path) -> None:

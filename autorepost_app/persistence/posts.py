@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
 from autorepost_app.domain.posts import PostIdentity
-from autorepost_app.domain.publications import UNSENT
+from autorepost_app.domain.publications import FINAL, UNSENT
 from autorepost_app.persistence.models import (
     Connection,
     Original,
@@ -82,6 +82,14 @@ def offer(session: Session, *, now: datetime, until: datetime, limit: int) -> li
     )
     statement = update(Post).where(Post.id.in_(chosen)).values(offered_until=until).returning(Post)
     return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def finished(session: Session, *, before: datetime) -> list[PostIdentity]:
+    """Identities found before that time of which no tenant has anything unfinished."""
+    whole = tuple_(Post.platform, Post.external_account_id, Post.external_post_id)
+    unfinished = select(whole).join(Publication, Publication.post_id == Post.id).where(Publication.state.not_in(FINAL))
+    rows = session.execute(select(*whole.clauses).where(Post.detected_at < before, whole.not_in(unfinished)).distinct())
+    return [PostIdentity(*row) for row in rows]
 
 
 def close_offer(session: Session, identity: PostIdentity) -> None:

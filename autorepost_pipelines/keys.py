@@ -1,0 +1,34 @@
+"""Which names do runs, partitions, pools and tags carry? Others hold on to them (docs/decisions)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dagster as dg
+
+from autorepost_app.bootstrap import find_platforms
+
+POSTS: Final = dg.DynamicPartitionsDefinition(name="posts")
+"""One partition a post: `<platform>:<external account id>:<external post id>`."""
+
+TAG_TENANT: Final = "autorepost/tenant"
+TAG_CONNECTION: Final = "autorepost/connection"
+TAG_POST: Final = "autorepost/post"
+
+POOL_TRANSCODE: Final = "transcode"
+OWNER: Final = "team:operators"
+GROUP: Final = "reposts"
+
+
+def destination_keys() -> list[str]:
+    return sorted(key for key, manifest in find_platforms().items() if manifest.destination is not None)
+
+
+def pool_limits(transcode_slots: int) -> dict[str, int]:
+    """How many steps of each pool run at once: transcodes by the cores, each platform by its manifest."""
+    limits = {POOL_TRANSCODE: transcode_slots}
+    for key, manifest in find_platforms().items():
+        spec = manifest.destination or manifest.source
+        if spec is not None:
+            limits[key] = spec.pool_slots
+    return limits

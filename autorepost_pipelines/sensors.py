@@ -1,0 +1,124 @@
+"""What sets runs going, and what happens between runs?
+
+The daemon evaluates every five seconds. A tick is bounded by count, and what it leaves is there for the next one: our
+tables are the truth, a tick that is killed anywhere has lost nothing.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import dagster as dg
+
+from autorepost_app.domain.identity import SystemScope
+from autorepost_app.domain.posts import PostIdentity
+from autorepost_app.domain.publications import State
+from autorepost_app.services import detect, offers, reconcile, record
+from autorepost_app.services.house import House
+from autorepost_pipelines.house import this_house
+from autorepost_pipelines.jobs import publish_again, repost
+from autorepost_pipelines.keys import POSTS, TAG_CONNECTION, TAG_POST, TAG_TENANT
+
+_POLLS_PER_TICK: Final = 100
+_OFFERS_PER_TICK: Final = 100
+_READS_PER_TICK: Final = 50
+_DAEMON_SECONDS: Final = 5
+
+
+@dg.sensor(
+    jobs=[repost, publish_again],
+    minimum_interval_seconds=_DAEMON_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Asks every source that is due for new posts, and starts a run for each post that has work.",
+)
+def detect_posts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    here = this_house()
+    found = detect.poll_due(here, SystemScope("detect"), limit=_POLLS_PER_TICK)
+    for each in found:
+        if each.fault:
+            context.log.warning(f"connection {each.connection_id}: {each.fault}")
+    new = sum(len(each.posts) for each in found)
+    context.log.info(f"{len(found)} sources asked, {new} new posts")
+    return _offer(here)
+
+
+@dg.sensor(
+    jobs=[repost, publish_again],
+    minimum_interval_seconds=_DAEMON_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts a run for each post of which something has become due: a delay, a limit, a wait is over.",
+)
+def offer_due() -> dg.SensorResult:
+    return _offer(this_house())
+
+
+@dg.sensor(
+    minimum_interval_seconds=_DAEMON_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    asset_selection=[dg.AssetKey("publications")],
+    description="Finds senders that went silent, and asks the platforms what became of unclear sends. Only reads.",
+)
+def settle_unknown() -> dg.SensorResult:
+    here, scope = this_house(), SystemScope("reconcile")
+    swept = reconcile.sweep(here, scope)
+    read = reconcile.reconcile_due(here, scope, limit=_READS_PER_TICK)
+    if not swept and not read:
+        return dg.SensorResult(skip_reason="No send is unclear.")
+    settled = [row for row in read if row.state not in (State.UNKNOWN, State.RECONCILING)]
+    events = [
+        dg.AssetObservation(
+            "publications",
+            partition=record.partition_key_of(here, scope, row.post_id),
+            metadata={"platform": row.platform, "state": row.state, "reason": row.reason or "settled by a read"},
+        )
+        for row in settled
+    ]
+    return dg.SensorResult(asset_events=events, skip_reason=None if events else f"{len(read)} read, none settled yet.")
+
+
+@dg.run_failure_sensor(
+    name="tell_failed_runs",
+    monitored_jobs=[repost, publish_again],
+    minimum_interval_seconds=_DAEMON_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Tells the tenant that something broke on our side; the post is offered again.",
+)
+def tell_failed_runs(context: dg.RunFailureSensorContext) -> None:
+    key = context.dagster_run.tags.get(TAG_POST)
+    if key is not None:
+        message = context.failure_event.message or "the worker died"
+        record.run_failed(
+            this_house(),
+            SystemScope("record"),
+            PostIdentity.from_partition_key(key),
+            context.dagster_run.run_id,
+            message,
+        )
+
+
+SENSORS: Final = [detect_posts, offer_due, settle_unknown, tell_failed_runs]
+
+
+def _offer(house: House) -> dg.SensorResult:
+    found = offers.offer(house, SystemScope("offer"), limit=_OFFERS_PER_TICK)
+    keys = sorted({each.identity.partition_key() for each in found})
+    return dg.SensorResult(
+        run_requests=list(_requests(found)),
+        dynamic_partitions_requests=[POSTS.build_add_request(keys)] if keys else [],
+        skip_reason=None if found else "Nothing is due.",
+    )
+
+
+def _requests(found: Iterable[offers.Offer]) -> Iterable[dg.RunRequest]:
+    """One run a post, however many tenants have it; the tags name the first."""
+    seen: set[str] = set()
+    for each in found:
+        key = each.identity.partition_key()
+        if key in seen:
+            continue
+        seen.add(key)
+        yield dg.RunRequest(
+            run_key=f"{key}@{each.number}",
+            job_name=repost.name if each.from_start else publish_again.name,
+            partition_key=key,
+            tags={TAG_POST: key, TAG_TENANT: each.tenant_id, TAG_CONNECTION: each.connection_id},
+        )
