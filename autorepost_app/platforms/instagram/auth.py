@@ -167,6 +167,8 @@ class InstagramLogin:
     def accounts(self, tokens: TokenSet) -> list[Connectable]:
         response = self.graph.get("/me", tokens.access_token, fields=_ME_FIELDS)
         me = errors.row(response, self.clock(), "user_id")
+        if me.get("account_type") == "PERSONAL":
+            raise errors.no_professional_account("account_type is PERSONAL")
         traits = {"account_type": me.get("account_type"), "app_scoped_id": me.get("id")}
         # `user_id` is the id of the publishing paths; `id` is only ours and names the person in callbacks.
         return [Connectable(_account(me, str(me["user_id"]), self.www_url, traits), tokens)]
@@ -205,7 +207,7 @@ class FacebookLogin:
         )
 
     def accounts(self, tokens: TokenSet) -> list[Connectable]:
-        """The professional accounts linked to the person's pages, each once."""
+        """The professional accounts linked to the person's pages, each once. Raises PlatformFault where none is."""
         found: dict[str, Connectable] = {}
         for page in self._pages(tokens.access_token):
             linked = page.get("instagram_business_account")
@@ -214,6 +216,8 @@ class FacebookLogin:
                 account = _account(linked, str(linked["id"]), self.www_url, traits)
                 own = replace(tokens, access_token=str(page["access_token"]), access_expires_at=None)
                 found.setdefault(account.external_id, Connectable(account, own))
+        if not found:
+            raise errors.no_professional_account("no page with a linked Instagram account was shared with us")
         return list(found.values())
 
     def _token(self, **fields: str) -> TokenSet:

