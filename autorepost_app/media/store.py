@@ -58,12 +58,12 @@ class Store:
     def put_file(self, source: Path, key: str, *, consume: bool = False) -> StoredObject:
         """Keeps a copy; with `consume` the file itself moves in, which costs nothing on one disk.
 
-        A key that exists with this size is left as it is: keys name contents.
+        What is there already is left as it is: keys name contents. In a folder that is proven by the hash, so
+        putting again also mends what the disk has damaged; elsewhere the size has to do.
         """
         check_key(key)
         size, sha256 = source.stat().st_size, hash_file(source)
-        present = self.head(key)
-        if present is None or present.size_bytes != size:
+        if not self._holds(key, size, sha256):
             with space_is_left():
                 self._take(source, key, consume=consume)
         if consume:
@@ -157,6 +157,12 @@ class Store:
         for key in old:
             self.delete(key)
         return len(old)
+
+    def _holds(self, key: str, size: int, sha256: str) -> bool:
+        present, in_place = self.head(key), self.local_path(key)
+        if present is None or present.size_bytes != size:
+            return False
+        return in_place is None or hash_file(in_place) == sha256
 
     def _take(self, source: Path, key: str, *, consume: bool) -> None:
         if self._folder is None:

@@ -88,17 +88,22 @@ def make_rendition(
 
 
 def make_thumbnail(source: Path, target: Path, tools: Binaries, *, at_seconds: float = 1.0) -> None:
-    """A small JPEG of the frame shown at that time; for lists and previews."""
-    picture = ffmpeg.input(file_url(source), ss=at_seconds, **GUARDS)["V:0"]
-    side = THUMBNAIL_SIDE
-    picture = picture.filter("scale", w=side, h=side, force_original_aspect_ratio="decrease")
+    """A small JPEG of the frame shown at that time, or of the first one where the clip ends before."""
     with _part_of(target) as part:
-        jpeg = {"f": "mjpeg", "c:v": "mjpeg", "q:v": 4, "frames:v": 1, "map_metadata": "-1"}
-        graph = picture.filter("format", "yuvj420p").output(file_url(part), **jpeg)
-        _call(graph.get_args(), tools, RunLimits(timeout_seconds=60, cpu_seconds=60))
-        if not part.exists() or part.stat().st_size == 0:
-            raise ResultWrong("No picture could be taken from the video.")
-        keep(part, target)
+        for moment in (at_seconds, 0.0):
+            _call(_thumbnail(source, part, moment), tools, RunLimits(timeout_seconds=60, cpu_seconds=60))
+            if part.exists() and part.stat().st_size > 0:
+                keep(part, target)
+                return
+    raise ResultWrong("No picture could be taken from the video.")
+
+
+def _thumbnail(source: Path, part: Path, at_seconds: float) -> list[str]:
+    side, jpeg = THUMBNAIL_SIDE, {"f": "mjpeg", "c:v": "mjpeg", "q:v": 4, "frames:v": 1, "map_metadata": "-1"}
+    picture = ffmpeg.input(file_url(source), ss=at_seconds, **GUARDS)["V:0"]
+    picture = picture.filter("scale", w=side, h=side, force_original_aspect_ratio="decrease")
+    arguments: list[str] = picture.filter("format", "yuvj420p").output(file_url(part), **jpeg).get_args()
+    return arguments
 
 
 def loudness_lufs(source: Path, tools: Binaries) -> float | None:

@@ -89,6 +89,26 @@ def test_a_silent_clip_gets_silence_where_sound_is_required():
     assert rendition.spec.audio.silence
 
 
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        ({"container": "matroska"}, Kind.REMUX),
+        ({"container": "avi"}, Kind.TRANSCODE),
+        ({"container": "matroska", "acodec": "vorbis"}, Kind.AUDIO_ONLY),
+        ({"container": "webm", "vcodec": "vp8"}, Kind.TRANSCODE),
+    ],
+)
+def test_only_what_an_mp4_can_hold_is_copied_into_one(change, kind):
+    (rendition,) = plan(replace(PHONE_CLIP, **change), {"a": MediaLimits(containers=frozenset({"mp4"}))}).renditions
+    assert rendition.kind is kind
+
+
+def test_sound_that_is_fine_is_copied_next_to_new_picture():
+    (rendition,) = plan(replace(PHONE_CLIP, fps=120.0), {"reels": REELS}).renditions
+    assert rendition.spec.audio is None
+    assert rendition.predicted.audio_hz == 44_100
+
+
 def test_a_long_clip_is_cut_by_copying_and_ends_below_the_limit():
     made = plan(replace(PHONE_CLIP, duration_seconds=170.0), ALL)
     assert [(r.kind, r.serves, r.spec.cut_seconds) for r in made.renditions] == [

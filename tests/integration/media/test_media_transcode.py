@@ -252,6 +252,11 @@ def test_there_is_nothing_to_make_for_a_passthrough(clip, tools, tmp_path):
         make_rendition(RenditionSpec(Kind.PASSTHROUGH), probe(source, tools), source, tmp_path / "o.mp4", tools)
 
 
+def test_a_clip_shorter_than_the_moment_asked_for_shows_its_first_frame(clip, tools, tmp_path):
+    make_thumbnail(clip("good.mp4"), tmp_path / "small.jpg", tools, at_seconds=60)
+    assert (tmp_path / "small.jpg").read_bytes().startswith(b"\xff\xd8")
+
+
 def test_a_thumbnail_is_a_small_upright_jpeg(clip, tools, tmp_path):
     from PIL import Image
 

@@ -156,11 +156,12 @@ def test_a_damaged_object_is_noticed_on_the_way_out(store, source, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a store", "fetched.mp4"]
 
 
-def test_an_object_of_another_size_is_put_again(store, source):
+@pytest.mark.parametrize("damaged", [CONTENT[:100], b"\xff" + CONTENT[1:]])
+def test_putting_again_mends_a_damaged_object(store, source, damaged):
     store.put_file(source, KEY)
-    store.local_path(KEY).write_bytes(CONTENT[:100])
+    store.local_path(KEY).write_bytes(damaged)
     store.put_file(source, KEY)
-    assert store.head(KEY).size_bytes == len(CONTENT)
+    assert store.local_path(KEY).read_bytes() == CONTENT
 
 
 def test_what_is_not_there_is_missing_and_may_be_deleted(store, tmp_path):
