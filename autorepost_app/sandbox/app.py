@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from autorepost_app.sandbox import consent, pages
 from autorepost_app.sandbox.control import Control
 from autorepost_app.sandbox.exchange import CallApp
 from autorepost_app.sandbox.faults import FaultBook
-from autorepost_app.sandbox.platform import Call, Platform
+from autorepost_app.sandbox.platform import Ask, Call, Platform
 from autorepost_app.sandbox.registry import discover
 from autorepost_app.sandbox.world import World
 
@@ -33,11 +34,22 @@ def make_app(world: World) -> Starlette:
         named[platform.key] = {name for call in calls for name in (call.name, *call.other_names)}
         routes += platform.control_routes()
         routes += [route for call in calls for route in _routes(world, platform, call)]
+        routes += [_stranger(world, platform, host.name) for host in platform.hosts]
     world.faults = FaultBook(named)
     app = Starlette(routes=[*routes, *pages.routes(world)])
     # A path with a slash too many is what the real servers tell apart, or not, themselves.
     app.router.redirect_slashes = False
     return app
+
+
+def _stranger(world: World, platform: Platform, host: str) -> Route:
+    """Answers and logs what is no call of this host, so that a client's wrong path shows in the request log."""
+
+    async def answer(ask: Ask) -> Response:
+        return JSONResponse({"error": f"the sandbox knows no such call on {platform.key}-{host}"}, 404)
+
+    call = Call(host, "*", "/{rest:path}", "unknown", answer)
+    return Route(f"/{platform.key}-{host}/{{rest:path}}", CallApp(world, platform, call))
 
 
 def _routes(world: World, platform: Platform, call: Call) -> list[Route]:

@@ -106,7 +106,9 @@ async def _commit_late(exchange: Exchange, fault: Fault) -> Response | None:
 
 async def _rate_limited(exchange: Exchange, fault: Fault) -> Response:
     await exchange.swallow()
-    return exchange.platform.rate_limited(exchange.ask, exchange.call.name, fault.seconds)
+    response = exchange.platform.rate_limited(exchange.ask, exchange.call.name, fault.seconds)
+    response.status_code = fault.status or response.status_code
+    return response
 
 
 async def _client_error_although_done(exchange: Exchange, fault: Fault) -> Response:
@@ -198,9 +200,10 @@ class CallApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(self._world, self._platform, self._call, scope, receive)
-        fault = await self._fault(exchange)
+        names = await self._names(exchange.ask)
+        fault = await self._fault(exchange, names)
         exchange.ask.fault = fault
-        entry = self._log(exchange, fault)
+        entry = self._log(exchange, names, fault)
         try:
             response = await self._bend(exchange, fault)
         except ClientDisconnect:
@@ -217,8 +220,14 @@ class CallApp:
             return await bend(exchange, fault)
         return await exchange.work()
 
-    async def _fault(self, exchange: Exchange) -> Fault | None:
-        names = self._call.names(exchange.ask)
+    async def _names(self, ask: Ask) -> tuple[str, ...]:
+        try:
+            return await self._call.names(ask)
+        except Refusal:
+            # A head too broken to tell the calls apart is refused again, properly, when the call runs.
+            return (self._call.name,)
+
+    async def _fault(self, exchange: Exchange, names: tuple[str, ...]) -> Fault | None:
         account: set[str] = set()
         if self._world.faults.asks_for_account(self._platform.key, names):
             account_id = await account_of(self._world, self._platform, exchange.ask)
@@ -226,12 +235,12 @@ class CallApp:
             account = {found.id, found.handle} if found else set()
         return self._world.faults.strike(self._platform.key, names, account)
 
-    def _log(self, exchange: Exchange, fault: Fault | None) -> dict[str, Any]:
+    def _log(self, exchange: Exchange, names: tuple[str, ...], fault: Fault | None) -> dict[str, Any]:
         # The query is left out on purpose: tokens and codes travel in it.
         entry: dict[str, Any] = {
             "at": self._world.clock.now().isoformat(),
             "platform": self._platform.key,
-            "call": self._call.names(exchange.ask)[0],
+            "call": names[0],
             "method": exchange.scope["method"],
             "path": exchange.scope["path"],
             "fault": fault.fault if fault else None,

@@ -1,5 +1,6 @@
 """What is really out there? The truth that any claim of "posted once" is measured against."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from autorepost_app.sandbox.platform import Account, LivePost, Platform
@@ -15,11 +16,11 @@ def ledger(world: World, platform_key: str | None = None, account: str | None = 
     """Every live post with its facts, and how many things were handed in that no post uses."""
     chosen = [p for p in world.platforms.values() if platform_key in (None, p.key)]
     entries = [
-        _entry(world, post)
+        entry
         for platform in chosen
         for owner in world.accounts.all()
         if owner.platform == platform.key and account in (None, owner.handle, owner.id)
-        for post in posts_of(world, platform, owner)
+        for entry in _entries(world, platform, owner)
     ]
     orphans = {platform.key: platform.orphans() for platform in chosen}
     return {
@@ -29,8 +30,8 @@ def ledger(world: World, platform_key: str | None = None, account: str | None = 
     }
 
 
-def _entry(world: World, post: LivePost) -> dict[str, Any]:
-    entry = post.model_dump(mode="json")
-    times = world.times_uploaded(post.account_id)
-    entry["same_bytes_uploads"] = times[post.media.sha256] if post.media else 0
-    return entry
+def _entries(world: World, platform: Platform, account: Account) -> Iterator[dict[str, Any]]:
+    times = world.times_uploaded(account.id)
+    for post in posts_of(world, platform, account):
+        count = times[post.media.sha256] if post.media else 0
+        yield {**post.model_dump(mode="json"), "same_bytes_uploads": count}

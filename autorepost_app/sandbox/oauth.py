@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from pydantic import Field
+from starlette.requests import Request
 
 from autorepost_app.sandbox.clock import Clock
 from autorepost_app.sandbox.records import Record, Store, Table
@@ -89,6 +90,14 @@ class Token(Record):
     spent: bool = False
 
 
+async def token_call_names(ask: Request) -> tuple[str, ...]:
+    """One address, two calls: exchanging a code and refreshing go wrong in different ways."""
+    form = dict(parse_qsl((await ask.body()).decode(errors="replace")))
+    return {"authorization_code": ("token.code",), "refresh_token": ("token.refresh",)}.get(
+        form.get("grant_type", ""), ()
+    )
+
+
 def challenge_of(verifier: str, method: str) -> str:
     digest = hashlib.sha256(verifier.encode()).digest()
     if method == "hex":
@@ -105,9 +114,11 @@ class Grants:
         self.grants = Table(store, "oauth.grant", Grant)
         self.tokens = Table(store, "oauth.token", Token)
 
-    def write_code(self, platform: str, consent: Consent, account_id: str, scopes: tuple[str, ...], life: float) -> str:
+    def write_code(
+        self, platform: str, consent: Consent, account_id: str, scopes: tuple[str, ...], life: float, tail: str = ""
+    ) -> str:
         code = Code(
-            id=secrets.token_urlsafe(32),
+            id=secrets.token_urlsafe(32) + tail,
             account_id=account_id,
             platform=platform,
             client_id=consent.client_id,

@@ -14,6 +14,7 @@ from autorepost_app.sandbox.platform import Account, LivePost
 from autorepost_app.sandbox.world import World
 
 _FILES = Path(__file__).parent / "static"
+_SHOWN = 60
 _INKS = ("#d6336c", "#1971c2", "#2f9e44", "#e8590c", "#7048e8", "#0c8599")
 
 
@@ -103,7 +104,7 @@ class _Site:
 
     def _cards(self, account: Account) -> list[tuple[str, str]]:
         posts = posts_of(self._world, self._world.platform(account.platform), account)
-        return [(f"p{post.id}", card(self._world, post)) for post in posts]
+        return [(f"p{post.id}", card(self._world, post)) for post in posts[:_SHOWN]]
 
     async def overview(self, request: Request) -> Response:
         parts = ["<h1>Sandbox platforms</h1>"]

@@ -57,18 +57,18 @@ Answer = Callable[[Ask], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Call:
-    """One documented call. `name` is what a fault names; `also` tells further names from the request head."""
+    """One documented call. `name` is what a fault names; `also` finds narrower names for one request."""
 
     host: str
     method: str
     path: str
     name: str
     answer: Answer
-    also: Callable[[Ask], tuple[str, ...]] | None = None
+    also: Callable[[Ask], Awaitable[tuple[str, ...]]] | None = None
     other_names: tuple[str, ...] = ()
 
-    def names(self, ask: Ask) -> tuple[str, ...]:
-        return (*self.also(ask), self.name) if self.also else (self.name,)
+    async def names(self, ask: Ask) -> tuple[str, ...]:
+        return (*await self.also(ask), self.name) if self.also else (self.name,)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What do all platforms of one sandbox share? Clock, store, files, accounts, faults, uploads, request log."""
 
 import asyncio
+import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -13,6 +14,8 @@ from autorepost_app.sandbox.footage import Facts, NotAVideo, Vault
 from autorepost_app.sandbox.oauth import Grants
 from autorepost_app.sandbox.platform import Account, Platform, Upload
 from autorepost_app.sandbox.records import Record, Store, Table
+
+_LOG = logging.getLogger(__name__)
 
 
 class Remembered(Record):
@@ -121,7 +124,12 @@ class World:
 
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _LOG.error("background work of the sandbox failed", exc_info=error)
 
     def later(self, due_at: datetime, work: Callable[[], Awaitable[Any]]) -> None:
         """Does `work` when the sandbox's time is `due_at`, whether anybody asks or not."""

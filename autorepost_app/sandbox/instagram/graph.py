@@ -53,7 +53,7 @@ class Graph:
         ]
         return calls + nodes
 
-    def _node_names(self, ask: Ask) -> tuple[str, ...]:
+    async def _node_names(self, ask: Ask) -> tuple[str, ...]:
         node = ask.path_params["node"]
         if self._platform.media.get(node):
             return ("media.get",)

@@ -91,7 +91,7 @@ class Intake:
         return (
             sound
             and facts.is_mp4()
-            and facts.moov_first
+            and (facts.moov_first or not self._platform.settings.moov_first)
             and facts.video_codec in ("h264", "hevc")
             # 29.97 and 59.94 are meant by 30 and 60; 22.9 is not 23.
             and 22.95 <= facts.fps <= 60.05

@@ -25,6 +25,8 @@ class AppSettings(Strict):
     posts_per_day: int = 50
     containers_per_day: int = 400
     size_max: int = 300_000_000
+    # The printed rule; whether Meta holds to it nobody has measured.
+    moov_first: bool = True
     # What a second publish of one container is told. It never makes a second post.
     republish: Literal["error", "same_id"] = "error"
     deauthorize_url: str | None = None

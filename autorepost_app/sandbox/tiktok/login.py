@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from starlette.responses import Response
 
-from autorepost_app.sandbox.oauth import CodeRefused, Consent, ConsentRefused, Desk, Grant, Token
+from autorepost_app.sandbox.oauth import CodeRefused, Consent, ConsentRefused, Desk, Grant, Token, token_call_names
 from autorepost_app.sandbox.platform import Ask, Call
 from autorepost_app.sandbox.tiktok import shapes
 
@@ -26,7 +26,9 @@ class Login:
 
     def calls(self) -> list[Call]:
         return [
-            Call("api", "POST", "/v2/oauth/token", "token", self.token, other_names=("token.code", "token.refresh")),
+            Call(
+                "api", "POST", "/v2/oauth/token", "token", self.token, token_call_names, ("token.code", "token.refresh")
+            ),
             Call("api", "POST", "/v2/oauth/revoke", "token.revoke", self.revoke),
         ]
 
@@ -60,8 +62,10 @@ class Login:
 
     def _allowed(self, consent: Consent, account_id: str, scopes: tuple[str, ...]) -> dict[str, str]:
         life = self._platform.settings.code_seconds
-        code = self._platform.world.grants.write_code(self._platform.key, consent, account_id, scopes, life)
-        # Real codes carry characters that must be URL-decoded before they are sent on.
+        # Real codes end like this; only a reader that decodes the address gets them right.
+        code = self._platform.world.grants.write_code(
+            self._platform.key, consent, account_id, scopes, life, "*0!4821.va"
+        )
         return {"code": code, "scopes": ",".join(scopes)}
 
     @staticmethod

@@ -13,7 +13,7 @@ from autorepost_app.sandbox.records import Table
 from autorepost_app.sandbox.world import World
 from autorepost_app.sandbox.x import shapes
 from autorepost_app.sandbox.x.login import Login
-from autorepost_app.sandbox.x.meter import Meter, full_window, too_many
+from autorepost_app.sandbox.x.meter import Meter, rate_headers, too_many
 from autorepost_app.sandbox.x.posts import DUPLICATE, Post, Posts
 from autorepost_app.sandbox.x.settings import RATES, AccountOptions, AppSettings
 from autorepost_app.sandbox.x.upload import Media, Uploads
@@ -102,7 +102,12 @@ class X(Platform):
 
     def rate_limited(self, ask: Ask, call: str, seconds: float) -> Response:
         limit = RATES[call].user if call in RATES else 100
-        return too_many(full_window(limit, int(self.world.clock.after(seconds).timestamp())))
+        reset = int(self.world.clock.after(seconds).timestamp())
+        if ask.fault and ask.fault.reason == "day":
+            # The day's limit bites while the quarter's looks healthy.
+            day = rate_headers("x-user-limit-24hour-", 100, 0, reset)
+            return too_many(rate_headers("x-rate-limit-", limit, limit - 1, self.world.clock.epoch() + 900) | day)
+        return too_many(rate_headers("x-rate-limit-", limit, 0, reset))
 
     def quota_used_up(self, ask: Ask, call: str) -> Response:
         detail = "Usage cap exceeded: Monthly product cap"

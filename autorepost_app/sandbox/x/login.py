@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 from starlette.responses import Response
 
-from autorepost_app.sandbox.oauth import CodeRefused, Consent, ConsentRefused, Desk, Grant
+from autorepost_app.sandbox.oauth import CodeRefused, Consent, ConsentRefused, Desk, Grant, token_call_names
 from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.x import shapes
 
@@ -32,7 +32,9 @@ class Login:
 
     def calls(self) -> list[Call]:
         return [
-            Call("api", "POST", "/2/oauth2/token", "token", self.token, other_names=("token.code", "token.refresh")),
+            Call(
+                "api", "POST", "/2/oauth2/token", "token", self.token, token_call_names, ("token.code", "token.refresh")
+            ),
             Call("api", "POST", "/2/oauth2/revoke", "token.revoke", self.revoke),
         ]
 
@@ -109,19 +111,12 @@ class Login:
         token = grants.live(self._platform.key, text, "refresh")
         if token is not None:
             grants.spend(token)
-            self._end_access(grants.grant_of(token))
             return grants.grant_of(token)
         used = grants.tokens.get(text)
         if used is not None and used.platform == self._platform.key and used.spent:
             # A refresh token shown twice may be stolen, so the whole family dies with it.
             grants.revoke(grants.grant_of(used))
         raise shapes.refuse_oauth(400, "invalid_request", "Value passed for the token was invalid.")
-
-    def _end_access(self, grant: Grant) -> None:
-        grants = self._platform.world.grants
-        for token in grants.tokens.of(grant.account_id):
-            if token.grant_id == grant.id and token.kind == "access" and not token.spent:
-                grants.spend(token)
 
     def _issue(self, grant: Grant) -> Response:
         grants = self._platform.world.grants

@@ -23,11 +23,11 @@ class Meter:
         world, rate = self._platform.world, RATES[call]
         user_limit = self._platform.settings.posts_per_quarter if call == "tweets.create" else rate.user
         allowed, left, reset = world.within_window(("x", call, account.id), user_limit, QUARTER)
-        headers = _headers("x-rate-limit-", user_limit, left, int(reset.timestamp()))
+        headers = rate_headers("x-rate-limit-", user_limit, left, int(reset.timestamp()))
         if allowed and rate.app is not None and rate.app_seconds == DAY:
             app_limit = self._platform.settings.posts_per_day if call == "tweets.create" else rate.app
             allowed, left, reset = world.within_window(("x", call), app_limit, DAY)
-            headers |= _headers("x-app-limit-24hour-", app_limit, left, int(reset.timestamp()))
+            headers |= rate_headers("x-app-limit-24hour-", app_limit, left, int(reset.timestamp()))
         if not allowed:
             raise Refusal(too_many(headers))
         return headers
@@ -53,7 +53,7 @@ class Meter:
         return {**counts, "total_usd": round(total, 3)}
 
 
-def _headers(prefix: str, limit: int, left: int, reset: int) -> dict[str, str]:
+def rate_headers(prefix: str, limit: int, left: int, reset: int) -> dict[str, str]:
     return {f"{prefix}limit": str(limit), f"{prefix}remaining": str(left), f"{prefix}reset": str(reset)}
 
 
@@ -61,7 +61,3 @@ def too_many(headers: dict[str, str]) -> Response:
     response = shapes.problem(429, "Too Many Requests", "Too Many Requests")
     response.headers.update(headers)
     return response
-
-
-def full_window(limit: int, reset: int) -> dict[str, str]:
-    return _headers("x-rate-limit-", limit, 0, reset)

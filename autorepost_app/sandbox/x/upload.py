@@ -35,6 +35,19 @@ class Initialize(BaseModel):
     shared: bool = False
 
 
+class AltText(BaseModel):
+    text: str = Field(max_length=1000)
+
+
+class Described(BaseModel):
+    alt_text: AltText
+
+
+class Metadata(BaseModel):
+    id: str
+    metadata: Described
+
+
 class Media(Record):
     """One upload. `segments` maps the index to its size; the bytes lie beside the state file."""
 
@@ -255,12 +268,16 @@ class Uploads:
 
     async def metadata(self, ask: Ask) -> Response:
         account, headers = self._begin(ask, "media.metadata")
-        body = await ask.json()
-        media = self._own(account, str(body.get("id", "")))
-        media.alt_text = ((body.get("metadata") or {}).get("alt_text") or {}).get("text")
+        try:
+            wanted = Metadata.model_validate_json(await ask.body())
+        except ValidationError as mistake:
+            raise shapes.invalid(str(mistake.errors()[0]["msg"]), body="") from None
+        media = self._own(account, wanted.id)
+        media.alt_text = wanted.metadata.alt_text.text
         self._platform.media.put(media)
         self._platform.meter.charge("media_metadata")
-        return self._platform.json({"data": {"id": media.id, "associated_metadata": body["metadata"]}}, headers=headers)
+        told = {"id": media.id, "associated_metadata": wanted.metadata.model_dump()}
+        return self._platform.json({"data": told}, headers=headers)
 
 
 def _spelled(seconds: float) -> str:

@@ -130,13 +130,13 @@ class YouTube(Platform):
         ]
 
     def _live_post(self, account: Account, video: Video) -> LivePost:
-        kind = "shorts" if is_short(video) else "video"
+        page = f"shorts/{video.id}" if is_short(video) else f"watch?v={video.id}"
         return LivePost(
             platform=self.key,
             account=account.handle,
             account_id=account.id,
             id=video.id,
-            permalink=f"{self.url('www')}/{kind}/{video.id}",
+            permalink=f"{self.url('www')}/{page}",
             text={name: video.snippet.get(name) for name in ("title", "description", "tags")},
             created_at=video.created_at,
             visibility=self._visibility(video),
@@ -185,6 +185,9 @@ class YouTube(Platform):
         return shapes.api_error(429, "rateLimitExceeded", "Rate Limit Exceeded", "usageLimits")
 
     def quota_used_up(self, ask: Ask, call: str) -> Response:
+        if ask.fault and ask.fault.reason == "uploadLimitExceeded":
+            text = "The user has exceeded the number of videos they may upload."
+            return shapes.api_error(400, "uploadLimitExceeded", text)
         return shapes.quota_exceeded()
 
     def denied_although_done(self, call: str) -> Response:

@@ -39,7 +39,8 @@ class Channel:
             Call("api", "GET", base + "/search", "search.list", self.search),
             Call("api", "GET", base + "/videoCategories", "videoCategories.list", self.categories),
             Call("api", "POST", "/upload" + base + "/thumbnails/set", "thumbnails.set", self.thumbnail),
-            *(Call("www", "GET", f"/{kind}/{{id}}", "video.page", self.page) for kind in ("shorts", "video")),
+            Call("www", "GET", "/shorts/{id}", "video.page", self.page),
+            Call("www", "GET", "/watch", "video.page", self.page),
         ]
 
     def _listing(self, kind: str, items: list[dict[str, Any]], **more: Any) -> Response:
@@ -86,8 +87,7 @@ class Channel:
         seen = self._seen(owner.id, ask.lag_seconds)
         if owner.id != account.id:
             seen = [video for video in seen if video.status["privacyStatus"] == "public"]
-        size = min(int(ask.query_params.get("maxResults", 5)), 50)
-        start = int(ask.query_params.get("pageToken", "0"))
+        size, start = min(_number(ask, "maxResults", 5), 50), _number(ask, "pageToken", 0)
         items = [self._item(playlist, video, parts) for video in seen[start : start + size]]
         more = {"nextPageToken": str(start + size)} if start + size < len(seen) else {}
         return self._listing("youtube#playlistItem", items, **more)
@@ -199,7 +199,14 @@ class Channel:
         return self._platform.upload_status(video, self._platform.world.clock.now()) == "processed"
 
     async def page(self, ask: Ask) -> Response:
-        return self._platform.page_of(ask.path_params["id"])
+        return self._platform.page_of(ask.path_params.get("id") or ask.query_params.get("v", ""))
+
+
+def _number(ask: Ask, name: str, default: int) -> int:
+    text = ask.query_params.get(name, str(default))
+    if not text.isdigit():
+        raise shapes.refuse(400, "invalidParameter", f"Invalid value for {name}.", "youtube.parameter")
+    return int(text)
 
 
 def uploads_of(channel_id: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 
 from starlette.responses import Response
 
-from autorepost_app.sandbox.oauth import CodeRefused, Consent, ConsentRefused, Desk, Grant, Token
+from autorepost_app.sandbox.oauth import CodeRefused, Consent, ConsentRefused, Desk, Grant, Token, token_call_names
 from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.youtube import shapes
 
@@ -38,7 +38,7 @@ class Login:
 
     def calls(self) -> list[Call]:
         return [
-            Call("oauth", "POST", "/token", "token", self.token, other_names=("token.code", "token.refresh")),
+            Call("oauth", "POST", "/token", "token", self.token, token_call_names, ("token.code", "token.refresh")),
             Call("oauth", "POST", "/revoke", "token.revoke", self.revoke),
         ]
 

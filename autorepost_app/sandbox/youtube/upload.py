@@ -44,7 +44,7 @@ class Uploads:
             )
         ]
 
-    def _put_names(self, ask: Ask) -> tuple[str, ...]:
+    async def _put_names(self, ask: Ask) -> tuple[str, ...]:
         """Asking where an upload stands, and sending its last byte, are calls of their own."""
         first, last, total = self._range(ask)
         if first is None and last is None:
