@@ -22,7 +22,7 @@ from autorepost_app.media.transcode import make_rendition
 
 CLIP = Path(__file__).parents[1] / "tests" / "media" / "bigbuckbunny_720p25_5.1ch.mp4"
 H264 = "-c:v libx264 -preset superfast -crf 21 -maxrate 10M -bufsize 20M -profile:v high -level:v 4.2 -g 60 -bf 2"
-BARE_TRANSCODE = f"-vf scale=1280:720,setsar=1,format=yuv420p {H264} -c:a copy -movflags +faststart"
+BARE_TRANSCODE = f"-vf scale={{size}},setsar=1,format=yuv420p {H264} -c:a copy -movflags +faststart"
 BARE_REMUX = "-c copy -movflags +faststart"
 
 
@@ -60,7 +60,7 @@ def report(name: str, ours: float, theirs: float) -> None:
 def compare(tools: Binaries, source: Path, folder: Path, rounds: int) -> None:
     facts: MediaFacts = probe(source, tools)
     full = rendition_spec(Kind.TRANSCODE, facts, MediaLimits(box=(1080, 1920)), None)
-    if full is None:
+    if full is None or full.video is None:
         raise SystemExit("this clip cannot be transcoded")
     target = folder / "out.mp4"
 
@@ -72,7 +72,8 @@ def compare(tools: Binaries, source: Path, folder: Path, rounds: int) -> None:
 
     print(f"{source.name}, ffmpeg {tools.ffmpeg.version}, CPU seconds, best of {rounds}")
     print(f"{'':<42} {'ours':>8} {'bare':>8} {'ratio':>8}")
-    encode, remux = theirs(BARE_TRANSCODE), theirs(BARE_REMUX)
+    size = f"{full.video.width}:{full.video.height}"
+    encode, remux = theirs(BARE_TRANSCODE.format(size=size)), theirs(BARE_REMUX)
     report("transcode, checked  /  ffmpeg", ours(full), encode)
     report("remux, checked  /  ffmpeg", ours(RenditionSpec(Kind.REMUX)), remux)
     passed = cpu_seconds(lambda: whole_passthrough(tools, source), rounds)
