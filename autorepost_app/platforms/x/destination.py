@@ -255,8 +255,8 @@ def _post(delivery: Delivery, handles: Handles) -> dict[str, Any]:
 
 
 def _media_numbers(*names: str | None) -> set[str]:
-    """Media ids out of ids and keys. A key is `<kind>_<media id>`, and X writes the kind of an uploaded video as 13
-    or 7 depending on where it is asked, while the id is unique across kinds."""
+    """Media ids out of ids and keys. A key is `<kind>_<media id>`; the kind a post shows (7 or 13 for video) is not
+    documented to be the one the upload gave, while the id is unique across kinds."""
     return {name.rpartition("_")[2] for name in names if name}
 
 

@@ -71,19 +71,15 @@ def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
     if weighted_length(body) > TEXT_LIMIT:
         body = _shortened(body)
         notes.append(f"Shortened to the {TEXT_LIMIT} characters X allows.")
-    links = [body[start:end] for start, end in _links(body)]
+    links = _TWITTER_TEXT.extract_urls_with_indices(body)
     if links:
-        notes.append(f"“{links[0]}” counts as a link: X charges $0.20 for this post instead of $0.015.")
+        notes.append(f"“{links[0]['url']}” counts as a link: X charges $0.20 for this post instead of $0.015.")
     return replace(text, body=body), tuple(notes)
 
 
 def _clean(text: str) -> str:
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return unicodedata.normalize("NFC", _REFUSED.sub("", lines)).strip()
-
-
-def _links(text: str) -> list[tuple[int, int]]:
-    return [tuple(found["indices"]) for found in _TWITTER_TEXT.extract_urls_with_indices(text)]
 
 
 def _shortened(text: str) -> str:
@@ -102,20 +98,13 @@ def _shortened(text: str) -> str:
 
 
 def _before_a_split_word(text: str, end: int) -> str:
-    """The text up to `end`, moved back to a border of graphemes, links and (if it is not far) words."""
+    """The text up to `end`, moved back to a border of graphemes and (if it is not far) words. No link is split here:
+    it weighs as a whole, so the weight never runs out inside one."""
     end = max((found.end() for found in _GRAPHEME.finditer(text) if found.end() <= end), default=0)
-    end = next((start for start, stop in _links(text) if start < end < stop), end)
     if text[end : end + 1].isspace():
         return text[:end]
-    head, space, tail = _last_space(text[:end])
-    return head if space and len(tail) <= _LONGEST_WORD else text[:end]
-
-
-def _last_space(text: str) -> tuple[str, str, str]:
-    words = text.rsplit(maxsplit=1)
-    if len(words) < 2:
-        return "", "", text
-    return words[0], " ", words[1]
+    words = text[:end].rsplit(maxsplit=1)
+    return words[0] if len(words) == 2 and len(words[1]) <= _LONGEST_WORD else text[:end]
 
 
 TEXT: Final = TextSpec(

@@ -49,6 +49,7 @@ class FileOnDisk:
 
     def chunks(self, offset: int = 0, length: int | None = None, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         left = self.size_bytes - offset if length is None else length
+        assert offset + left <= self.size_bytes, "a store refuses a range beyond the end"
         with self.path.open("rb") as file:
             file.seek(offset)
             while left and (block := file.read(min(chunk_bytes, left))):

@@ -16,6 +16,7 @@ from autorepost_app.platform_kit.protocol import (
     Live,
     NotDone,
     NotReady,
+    PostText,
     Staged,
     Undecided,
     Unknown,
@@ -86,6 +87,26 @@ def test_both_dialects_of_x_lead_to_the_same_post(publication: Any, control: Any
     publication.stage()
     assert isinstance(publication.commit(), Done)
     assert isinstance(publication.check(), Live)
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "👨‍👩‍👧‍👦" * 200,
+        "日本語 " * 100,
+        "see brand.com " * 40,
+        "x" * 279 + "é…",
+        "wonderful " * 40 + "https://a.co/" + "b" * 90,
+    ],
+)
+def test_a_fitted_caption_is_short_enough_for_x_itself(publish: Callable[..., Any], caption: str) -> None:
+    spec = PLATFORM.destination
+    assert spec is not None
+    fitted, notes = spec.text.fit(PostText(caption))
+    assert notes
+    publication = publish(text=fitted.body)
+    publication.stage()
+    assert isinstance(publication.commit(), Done)
 
 
 # ------------------------------------------------------------------------------------------------------ processing
