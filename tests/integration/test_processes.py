@@ -135,17 +135,19 @@ def start(home: Path) -> Iterator[Start]:
 
     yield run
     for product in started:
-        product.process.kill()
-        product.process.communicate()
-    for process in survivors(home):
+        product.process.terminate()
+    eventually(lambda: survivors(home) == [], 15.0)
+    for process in survivors(home):  # only after a failed test
         process.kill()
+    for product in started:
+        product.process.communicate()
 
 
 def survivors(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if str(home) in process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+            if any(str(home) in word for word in process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue
