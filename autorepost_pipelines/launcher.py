@@ -92,7 +92,7 @@ class WarmForkLauncher(RunLauncher[DagsterInstance], ConfigurableClass):
         with ready:
             with ready_end_of_worker, _forking:
                 start_fork_server(self._preload)
-                worker.start()
+                _fork(worker)
             _wait_until_ready(ready, worker)
 
     def terminate(self, run_id: str) -> bool:
@@ -138,6 +138,16 @@ class _Worker(ForkServerProcess):
 
     def join(self, timeout: float | None = None) -> None:
         return
+
+
+def _fork(worker: ForkServerProcess) -> None:
+    try:
+        worker.start()
+    except (EOFError, ConnectionError) as ending:
+        raise DagsterLaunchFailedError(
+            "The fork server ended before it could fork, most likely because a module it preloads cannot be imported;"
+            " see the daemon's log. The next launch starts another."
+        ) from ending
 
 
 def _wait_until_ready(ready: Connection, worker: ForkServerProcess) -> None:

@@ -31,6 +31,7 @@ from autorepost_pipelines.launcher import forget_dead_workers, living_worker, li
 
 REPO = Path(__file__).resolve().parents[2]
 SUCCESS, FAILURE = DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE
+RUNNING = WorkerStatus.RUNNING
 STARTED, CANCELED = DagsterRunStatus.STARTED, DagsterRunStatus.CANCELED
 
 Eventually = Callable[..., Any]
@@ -166,6 +167,40 @@ def test_a_worker_that_dies_at_birth_fails_its_run_at_once(runs: Any, home: Path
         (home / "workers").unlink()
 
 
+def test_a_fork_server_that_was_killed_is_replaced(
+    runs: Any, home: Path, tmp_path: Path, eventually: Eventually
+) -> None:
+    run_id, pid = _patient_run(runs, tmp_path, eventually)
+    fork_server = psutil.Process(pid).ppid()
+    os.kill(fork_server, signal.SIGKILL)
+    eventually(lambda: _is_gone(fork_server))
+    assert runs.instance.run_launcher.check_run_worker_health(runs.instance.get_run_by_id(run_id)).status == RUNNING
+    next_id = runs.launch("six_steps")
+    (tmp_path / "go").touch()
+    eventually(runs.is_in(next_id, SUCCESS))
+    eventually(runs.is_in(run_id, SUCCESS))
+
+
+def test_a_module_that_cannot_be_preloaded_fails_the_launch_with_words(tmp_path: Path) -> None:
+    """In a process of its own: a process has one fork server."""
+    (tmp_path / "broken.py").write_text("1 / 0")
+    environment = {**os.environ, "PYTHONPATH": f"{REPO}:{tmp_path}"}
+    done = subprocess.run(
+        [sys.executable, "-c", FORK_FROM_A_BROKEN_SERVER], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "cannot be imported" in done.stdout
+    assert "ZeroDivisionError" in done.stderr
+
+
+FORK_FROM_A_BROKEN_SERVER = """
+from autorepost_pipelines import launcher
+launcher.start_fork_server(["broken"])
+try:
+    launcher._fork(launcher._Worker(target=print))
+except launcher.DagsterLaunchFailedError as refusal:
+    print(refusal)
+"""
+
 LAUNCH_AND = """
 import sys, os, time
 from dagster import DagsterInstance
@@ -213,7 +248,7 @@ def test_a_run_outlives_the_daemon_that_launched_it(
     _close(daemon)
 
     health = runs.instance.run_launcher.check_run_worker_health(run)
-    assert (health.status, health.run_worker_id) == (WorkerStatus.RUNNING, str(pid))
+    assert (health.status, health.run_worker_id) == (RUNNING, str(pid))
     (tmp_path / "go").touch()
     eventually(runs.is_in(run.run_id, SUCCESS))
     eventually(lambda: _is_gone(pid))

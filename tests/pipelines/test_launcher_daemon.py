@@ -24,8 +24,7 @@ SAMPLE_DEFS = Path(__file__).with_name("sample_defs.py")
 def instance(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DagsterInstance]:
     """The product's dagster.yaml, but a monitor that does not keep a test waiting."""
     monkeypatch.setenv("DAGSTER_PG_URL", database_url)
-    prepare_home(tmp_path / "home", REPO / "dagster.yaml")
-    settings = yaml.safe_load((tmp_path / "home" / "dagster.yaml").read_text())
+    settings = yaml.safe_load((REPO / "dagster.yaml").read_text())
     monitoring = {**settings["run_monitoring"], "poll_interval_seconds": 1}
     launcher = {**settings["run_launcher"], "config": {"preload": []}}
     overrides = {"run_monitoring": monitoring, "run_launcher": launcher}
@@ -39,7 +38,7 @@ def daemon(instance: DagsterInstance, tmp_path: Path) -> Iterator[None]:
     location = {"relative_path": str(SAMPLE_DEFS), "attribute": "defs", "location_name": "sample"}
     workspace = tmp_path / "workspace.yaml"
     workspace.write_text(yaml.safe_dump({"load_from": [{"python_file": location}]}))
-    command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(workspace)]
+    command = [sys.executable, "-m", "autorepost_pipelines", "run", "-w", str(workspace)]
     home = instance.root_directory
     environment = {**os.environ, "DAGSTER_HOME": home, "PYTHONPATH": str(REPO)}
     with Path(home, "daemon.log").open("w") as log:
