@@ -303,3 +303,13 @@ def test_contract_the_pinned_releases_belong_together() -> None:
 def test_contract_dagster_does_not_resume_runs_behind_our_back(runs: Any) -> None:
     assert not runs.instance.run_launcher.supports_resume_run
     assert runs.instance.run_monitoring_max_resume_run_attempts == 0
+
+
+def test_contract_our_definitions_can_be_forked() -> None:
+    """A thread or a socket that an import opens would be broken in every run."""
+    count = "len(me.threads()), len(me.net_connections('all'))"
+    script = f"import autorepost_pipelines.definitions, psutil; me = psutil.Process(); print({count})"
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "1 0\n"
