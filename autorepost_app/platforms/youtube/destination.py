@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from autorepost_app.domain.clock import Clock
-from autorepost_app.domain.errors import HandleDead, OutcomeUnknown, PlatformFault, TryAgain, Verdict
+from autorepost_app.domain.errors import HandleDead, PlatformFault, TryAgain, Verdict
 from autorepost_app.platform_kit.http import Api, json_object
 from autorepost_app.platform_kit.protocol import (
     Absent,
@@ -39,6 +39,7 @@ from autorepost_app.platforms.youtube.auth import uploads_playlist
 from autorepost_app.platforms.youtube.errors import (
     Finished,
     Gone,
+    Unfinished,
     UnreadAnswer,
     UploadState,
     commit_outcome,
@@ -56,6 +57,8 @@ _UPLOAD_PATH: Final = "/upload/youtube/v3/videos"
 _PORTION_TIMEOUT_SECONDS: Final = 60.0
 _PAGE: Final = "50"
 _PAGES: Final = 10
+_SETTLED: Final = timedelta(hours=2)
+_ASSEMBLING: Final = NotReady("YouTube is putting the video together", 5.0)
 _MEDIA_TYPES: Final = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
 
 
@@ -71,27 +74,23 @@ class YouTubeDestination:
 
     # ---- the four steps
 
-    def stage(self, delivery: Delivery, handles: Handles, keep: KeepHandles) -> Staged | NotReady:
-        if "video_id" in handles:
-            return Staged()
+    def stage(self, delivery: Delivery, handles: Handles, keep: KeepHandles) -> Staged | NotReady | Live:
         if SESSION not in handles:
             session = self._start(delivery)
             keep(_new_handles(session, delivery))
             return self._send_portions(delivery, session, 0, keep)
-        if handles.get("sha256") != delivery.media.sha256:
-            raise _unusable(delivery, "the kept session was started for another file")
+        if handles["sha256"] != delivery.media.sha256:
+            raise ValueError("the kept session was started for another file")
         state = self._ask(delivery.grant, handles)
-        if isinstance(state, Finished):
-            return _keep_video(state.video_id, keep)
+        if isinstance(state, Unfinished):
+            return self._send_portions(delivery, self._session(handles), state.received, keep)
         if isinstance(state, Gone):
-            return self._stage_after_loss(delivery, handles, state, keep)
-        return self._send_portions(delivery, self._session(handles), state.received, keep)
+            return self._stage_after_loss(delivery, handles, state)
+        return self._live_session(state) if state.video_id else _ASSEMBLING
 
     def commit(self, delivery: Delivery, handles: Handles, window: SendWindow) -> Outcome:
-        if "video_id" in handles:
-            return self._done(handles["video_id"], "the session had become this video before")
-        # At most 256 KiB and read before the window is checked: nothing of ours can stall between the first byte and
-        # the last.
+        # At most 256 KiB, and read before the window is checked: nothing of ours can stall between the first byte
+        # and the last.
         body = _last_part(delivery, handles)
         total = delivery.media.size_bytes
         request = self.api.client.build_request(
@@ -105,19 +104,18 @@ class YouTubeDestination:
             return answer
         outcome = commit_outcome(answer, total, self.clock())
         if isinstance(outcome, Finished):
-            return self._done(str(outcome.video_id), outcome.detail)
+            video_id = str(outcome.video_id)
+            return Done(video_id, self._url(video_id), outcome.detail)
         return outcome
 
     def check(self, delivery: Delivery, handles: Handles) -> Finding:
-        if video_id := handles.get("video_id"):
-            return Live("the upload session became this video", video_id, self._url(video_id))
         if SESSION not in handles:
             return self.find(delivery, handles)
         state = self._ask(delivery.grant, handles)
-        if isinstance(state, Gone):
-            return self.find(delivery, handles)
-        if isinstance(state, Finished):
+        if isinstance(state, Finished) and state.video_id:
             return self._live_session(state)
+        if not isinstance(state, Unfinished):
+            return self.find(delivery, handles)
         total = int(handles["total"])
         if state.received >= total:
             return Undecided("the upload session holds every byte and is not finished yet")
@@ -175,8 +173,8 @@ class YouTubeDestination:
             if received < last_part_at and time.monotonic() - started >= self.portion_seconds:
                 return NotReady(f"Sending the video to YouTube: {received * 100 // total} %", 0.0)
         if received >= total:
-            return NotReady("YouTube is putting the video together", 5.0)
-        keep({"offset": str(received)})
+            return _ASSEMBLING
+        keep({"offset": str(received), "staged_at": self.clock().isoformat()})
         return Staged()
 
     def _send_portion(self, delivery: Delivery, session: str, start: int, length: int) -> int:
@@ -191,7 +189,7 @@ class YouTubeDestination:
         )
         state = upload_state(response, self.clock())
         if isinstance(state, Gone):
-            raise _unusable(delivery, state.detail)
+            raise PlatformFault(TryAgain("YouTube lost the upload.", state.detail, "youtube.session_gone"))
         if isinstance(state, Finished):
             raise UnreadAnswer(f"the session finished {media.size_bytes - start - length} bytes before the end")
         if state.received <= start:
@@ -207,14 +205,22 @@ class YouTubeDestination:
         )
         return upload_state(response, self.clock())
 
-    def _stage_after_loss(self, delivery: Delivery, handles: Handles, gone: Gone, keep: KeepHandles) -> Staged:
-        """The session is forgotten: a new one only if no last part was ever sent, else look for its video."""
-        if delivery.first_sent_at is None:
-            raise _unusable(delivery, gone.detail)
-        finding = self.find(delivery, handles)
-        if isinstance(finding, Live):
-            return _keep_video(finding.external_id, keep)
-        raise _unusable(delivery, gone.detail)
+    def _stage_after_loss(self, delivery: Delivery, handles: Handles, gone: Gone) -> NotReady | Live:
+        """The session is forgotten. A new one is safe where no last part was ever sent on the old one.
+
+        Where one was, our caller has proof that nothing came of it, or it would not stage. The marker has to agree, and
+        late enough that neither a request on its way nor a lagging list can hide the video.
+        """
+        if delivery.first_sent_at is not None and "staged_at" in handles:
+            finding = self.find(delivery, handles)
+            if isinstance(finding, Live):
+                return finding
+            settled_at = datetime.fromisoformat(handles["staged_at"]) + _SETTLED
+            if settled_at > self.clock():
+                wait = (settled_at - self.clock()).total_seconds()
+                return NotReady("Making sure that YouTube has nothing of the video yet", wait)
+        text = "The upload to YouTube starts again."
+        raise HandleDead(TryAgain(text, gone.detail, "youtube.session_gone", after_seconds=0.0))
 
     def _session(self, handles: Handles) -> str:
         return self._trusted(handles[SESSION])
@@ -273,12 +279,8 @@ class YouTubeDestination:
     def _profile(self, grant: Grant) -> str:
         return grant.account.url or f"{self.www_url}/channel/{grant.account.external_id}"
 
-    def _done(self, video_id: str, detail: str) -> Done:
-        return Done(video_id, self._url(video_id), detail)
-
     def _live_session(self, state: Finished) -> Live:
-        url = self._url(state.video_id) if state.video_id else None
-        return Live("the upload session became this video", state.video_id, url)
+        return Live("the upload session became this video", state.video_id, self._url(str(state.video_id)))
 
 
 def last_part_start(total: int) -> int:
@@ -325,22 +327,6 @@ def _yes_no(options: Mapping[str, object], name: str) -> bool:
 
 def _new_handles(session: str, delivery: Delivery) -> Handles:
     return {SESSION: session, "total": str(delivery.media.size_bytes), "sha256": delivery.media.sha256}
-
-
-def _keep_video(video_id: str | None, keep: KeepHandles) -> Staged:
-    """The session became a video after we lost sight of a commit: nothing is left to send."""
-    if video_id is None:
-        text, detail = "Checking with YouTube", "the session is finished and its video could not be told for certain"
-        raise PlatformFault(OutcomeUnknown(text, detail, "youtube.finished_without_id"))
-    keep({"video_id": video_id})
-    return Staged()
-
-
-def _unusable(delivery: Delivery, why: str) -> PlatformFault:
-    """A new session is safe only while no last part was ever sent on the old one."""
-    if delivery.first_sent_at is None:
-        return HandleDead(TryAgain("The upload to YouTube starts again.", why, "youtube.session_gone", after_seconds=0))
-    return PlatformFault(OutcomeUnknown("Checking with YouTube", why, "youtube.session_gone"))
 
 
 def _last_part(delivery: Delivery, handles: Handles) -> bytes:

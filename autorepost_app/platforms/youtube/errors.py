@@ -44,12 +44,9 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`proves_nothing_done`: this answer to the last part of an upload means that no video came of it."""
-
     status: int
     reasons: frozenset[str]
     verdict: Callable[[Said], Verdict]
-    proves_nothing_done: bool = True
 
 
 def next_midnight(now: datetime) -> datetime:
@@ -147,8 +144,6 @@ RULES: Final = (
         403,
         frozenset({"forbidden"}),
         _rejected("YouTube does not allow this for the channel.", "Check the channel's status in YouTube Studio."),
-        # Says only "forbidden"; the session can be asked for certainty, so the last part never trusts it.
-        proves_nothing_done=False,
     ),
     Rule(403, frozenset({"quotaExceeded", "dailyLimitExceeded"}), _project_quota),
     Rule(403, frozenset({"rateLimitExceeded", "userRateLimitExceeded"}), _BUSY),
@@ -190,11 +185,11 @@ def _entries(error: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
 
 
-def _listed(response: httpx.Response, now: datetime) -> tuple[Rule, Verdict] | None:
+def _listed(response: httpx.Response, now: datetime) -> Verdict | None:
     for reason in _reasons(response):
         for rule in RULES:
             if rule.status == response.status_code and reason in rule.reasons:
-                return rule, rule.verdict(Said(f"youtube.{reason}", describe(response), now, _after(response)))
+                return rule.verdict(Said(f"youtube.{reason}", describe(response), now, _after(response)))
     return None
 
 
@@ -210,7 +205,7 @@ def _busy(response: httpx.Response, now: datetime) -> Verdict:
 def refusal(response: httpx.Response, now: datetime) -> PlatformFault:
     """The fault to raise for a refused call that may be repeated. Raises UnreadAnswer where no rule matches."""
     if listed := _listed(response, now):
-        return PlatformFault(listed[1])
+        return PlatformFault(listed)
     if response.status_code in (408, 429) or response.status_code >= 500:
         return PlatformFault(_busy(response, now))
     raise UnreadAnswer(describe(response))
@@ -266,7 +261,12 @@ def upload_state(response: httpx.Response, now: datetime) -> UploadState:
 
 
 def commit_outcome(response: httpx.Response, total: int, now: datetime) -> Finished | NotDone | Unknown:
-    """What the answer to the last part proves. Only listed refusals prove that nothing was published."""
+    """What the answer to the last part proves.
+
+    A listed refusal that lets us go on (sign in again, wait, try again) counts as "not done": going on means the same
+    session, which stays single even if the answer was wrong. A final one does not: the session accepted the metadata
+    before, so the verdict that would end the publication has to come from a question to the session.
+    """
     if response.status_code in (200, 201):
         finished = _finished(response)
         return finished if finished.video_id else unclear(response, NAME)
@@ -274,13 +274,10 @@ def commit_outcome(response: httpx.Response, total: int, now: datetime) -> Finis
         text = "YouTube has not taken the whole video yet; we send the rest."
         detail = f"308 to the last part: {received} of {total} bytes received"
         return NotDone(TryAgain(text, detail, "youtube.resume", after_seconds=0.0))
-    if response.status_code == 429:
-        return NotDone(_busy(response, now))
-    listed = _listed(response, now)
-    if listed and listed[0].proves_nothing_done:
-        return NotDone(listed[1])
-    # 404 and 410 included: an earlier exchange on this session may have published before it was forgotten.
-    return unclear(response, NAME)
+    verdict = _busy(response, now) if response.status_code == 429 else _listed(response, now)
+    if verdict is None or isinstance(verdict, Rejected):
+        return unclear(response, NAME)
+    return NotDone(verdict)
 
 
 def _finished(response: httpx.Response) -> Finished:

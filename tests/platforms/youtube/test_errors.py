@@ -227,19 +227,20 @@ def test_any_unlisted_answer_leaves_the_outcome_open(status: int) -> None:
     assert "SECRET" not in repr(outcome)
 
 
-def test_a_bare_forbidden_is_not_believed_at_the_last_part() -> None:
-    assert isinstance(verdict_of(error(403, "forbidden")), Rejected)
-    assert isinstance(commit_outcome(error(403, "forbidden"), TOTAL, NOW), Unknown)
-
-
 def test_too_many_requests_is_a_refusal_at_google() -> None:
     outcome = commit_outcome(answer(429), TOTAL, NOW)
     assert isinstance(outcome, NotDone)
     assert isinstance(outcome.verdict, TryAgain)
 
 
-@pytest.mark.parametrize(("status", "reason", "kind"), [line for line in _refusals() if line[1] != "forbidden"])
-def test_listed_refusals_prove_that_nothing_was_published(status: int, reason: str, kind: str) -> None:
+@pytest.mark.parametrize(("status", "reason", "kind"), _refusals())
+def test_at_the_last_part_only_refusals_we_can_go_on_from_count_as_not_done(
+    status: int, reason: str, kind: str
+) -> None:
     outcome = commit_outcome(error(status, reason), TOTAL, NOW)
-    assert isinstance(outcome, NotDone)
-    assert type(outcome.verdict) is MEANING[kind]
+    if kind == "permanent":
+        assert isinstance(outcome, Unknown)
+    else:
+        assert isinstance(outcome, NotDone)
+        assert outcome.handle_usable
+        assert type(outcome.verdict) is MEANING[kind]
