@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from autorepost_app.sandbox import consent, pages
-from autorepost_app.sandbox.faults import FAULTS, Fault, UnknownName, nearest
+from autorepost_app.sandbox.faults import FAULTS, Fault, UnknownName
 from autorepost_app.sandbox.ledger import ledger
 from autorepost_app.sandbox.oauth import ConsentRefused
 from autorepost_app.sandbox.platform import Account, Strict
@@ -227,6 +227,3 @@ def apps(world: World) -> dict[str, str]:
         named[f"{key.upper()}_CLIENT_ID"] = platform.client_id
         named[f"{key.upper()}_CLIENT_SECRET"] = platform.client_secret
     return named
-
-
-__all__ = ["Control", "apps", "describe_account", "guarded", "hosts", "nearest"]

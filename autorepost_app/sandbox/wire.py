@@ -38,14 +38,17 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-async def reset(scope: Scope, receive: Receive) -> None:
+def abort(scope: Scope) -> None:
     """RST: the other side reads ECONNRESET, whatever was on the way is gone."""
     transport = _transport(scope)
-    peer = transport.get_extra_info("socket")
-    if peer is not None:
-        with contextlib.suppress(OSError):
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with contextlib.suppress(OSError):
+        # Lingering for zero seconds is what turns a close into a reset.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
+
+
+async def reset(scope: Scope, receive: Receive) -> None:
+    abort(scope)
     await _until_gone(receive)
 
 
@@ -74,11 +77,3 @@ def cut_body(receive: Receive, after_bytes: int, cut: Callable[[], None]) -> Rec
         return message
 
     return receive_some
-
-
-def abort(scope: Scope) -> None:
-    peer = _transport(scope).get_extra_info("socket")
-    if peer is not None:
-        with contextlib.suppress(OSError):
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    _transport(scope).abort()

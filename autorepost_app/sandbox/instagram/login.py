@@ -98,7 +98,6 @@ class Login:
     def _redeem(self, form: Mapping[str, str]) -> Grant:
         grants = self._platform.world.grants
         try:
-            # The fragment is the browser's, not the code's: left on, nothing matches.
             code = grants.take_code(form.get("code", ""), self._platform.client_id, form.get("redirect_uri", ""), None)
         except CodeRefused as refusal:
             if refusal.reason == "redirect":

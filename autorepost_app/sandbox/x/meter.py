@@ -1,5 +1,6 @@
 """What does a call to X cost, in calls and in dollars?"""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from starlette.responses import Response
@@ -17,6 +18,7 @@ class Meter:
 
     def __init__(self, platform: "X") -> None:
         self._platform = platform
+        self._read_today: set[tuple[str, str]] = set()
 
     def count(self, call: str, account: Account) -> dict[str, str]:
         """The rate headers of this call, or X's 429 when a window is full."""
@@ -46,6 +48,13 @@ class Meter:
     def charge(self, item: str, times: int = 1) -> None:
         if times:
             self._platform.world.next_number(f"x.bill.{item}", 0, times)
+
+    def charge_reads(self, post_ids: Iterable[str]) -> None:
+        """The same post is billed once in a day of UTC, however often it is read."""
+        today = self._platform.world.clock.now().date().isoformat()
+        fresh = {(today, post_id) for post_id in post_ids} - self._read_today
+        self._read_today |= fresh
+        self.charge("read_post", len(fresh))
 
     def bill(self) -> dict[str, float]:
         counts = {item: int(self._platform.world.recall(f"x.bill.{item}", 0)) for item in PRICES}

@@ -172,7 +172,7 @@ class Posts:
     async def get(self, ask: Ask) -> Response:
         account, headers = self._begin(ask, "tweets.get", "tweet.read")
         post = self._live(account, ask.path_params["id"])
-        self._platform.meter.charge("read_post")
+        self._platform.meter.charge_reads([post.id])
         return self._platform.json({"data": self._full(ask, post), **self._includes(ask, [post])}, headers=headers)
 
     async def delete(self, ask: Ask) -> Response:
@@ -208,7 +208,7 @@ class Posts:
         seen = [p for p in self._platform.posts.of(owner.id) if not p.deleted and p.created_at <= until]
         chosen = sorted(filter(window.holds, seen), key=lambda post: int(post.id), reverse=True)
         page, rest = chosen[: window.max_results], chosen[window.max_results :]
-        self._platform.meter.charge("read_post", len(page))
+        self._platform.meter.charge_reads(post.id for post in page)
         body: dict[str, Any] = {"meta": {"result_count": len(page)}}
         if page:
             body["data"] = [self._full(ask, post) for post in page]
