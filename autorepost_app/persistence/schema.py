@@ -65,6 +65,16 @@ def upgrade(owner_url: URL, passwords: RolePasswords) -> None:
             connection.commit()
 
 
+def create_database(admin_url: str, name: str) -> None:
+    """Makes the database unless it is there."""
+    engine = create_engine(admin_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        there = connection.execute(text("select 1 from pg_database where datname = :name"), {"name": name}).first()
+        if there is None:
+            quoted = connection.dialect.identifier_preparer.quote(name)
+            connection.execute(text(f"create database {quoted} template template0 encoding 'UTF8'"))
+
+
 def differences(owner_url: URL) -> list[object]:
     """What the models say that the database does not, and the reverse. Empty after a complete upgrade."""
     engine = create_engine(owner_url, poolclass=NullPool)

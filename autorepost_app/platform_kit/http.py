@@ -7,6 +7,7 @@ for the one call that may publish: it is sent once, and a broken connection says
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ import httpx
 
 from autorepost_app.domain.errors import OutcomeUnknown, PlatformFault, TryAgain
 from autorepost_app.platform_kit.protocol import NotDone, SendTooLate, SendWindow, Unknown
+
+# httpx logs whole addresses, and several platforms put tokens into theirs
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 _NOTHING_SENT: Final = (
     httpx.ConnectError,

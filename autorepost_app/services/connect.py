@@ -198,7 +198,7 @@ def _keep(house: House, scope: TenantScope, consent: ConsentRow, chosen: Connect
             "status": ConnectionStatus.ACTIVE,
             "status_reason": "",
             "connected_by": scope.user_id,
-            "watermark_at": now,
+            "watermark_at": now.replace(microsecond=0),
             "poll_not_before_at": None,
             **seal_tokens(house, scope.tenant_id, connection_id, chosen.tokens),
         }

@@ -22,6 +22,9 @@ from autorepost_app.platform_kit.protocol import Destination, DestinationSpec, P
 class Links(Protocol):
     """Short-lived public addresses of stored files, for platforms that fetch a URL."""
 
+    @property
+    def base_url(self) -> str: ...
+
     def address(self, key: str, ttl_seconds: float) -> str:
         """Raises UserError when nobody outside could reach it."""
 

@@ -10,7 +10,8 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import UserError
 
-PATH: Final = "/media/"
+PATH: Final = "/media/signed/"
+"""Below `/media/` Streamlit keeps files of its own, by other names."""
 
 
 class LinkRefused(Exception):

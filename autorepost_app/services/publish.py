@@ -84,6 +84,7 @@ class _Sending:
         self.scope = scope
         self.lease = lease
         self.progress = progress
+        self.stayed_at = time.monotonic()
         with house.db.system(scope) as session:
             self.loaded = deliveries.load(session, lease)
         self.row = self.loaded.row
@@ -136,18 +137,19 @@ class _Sending:
                     return None
 
     def _report(self, step: str, fraction: float) -> None:
+        """A long upload keeps its lease by reporting."""
         self.progress(f"{self.platform.name}: {step}", fraction)
+        if time.monotonic() - self.stayed_at > self.house.times.lease_seconds / 4:
+            self._stay()
 
     def _keep(self, handles: Mapping[str, str]) -> None:
         """Handles are on disk before the call that uses them (R6)."""
         self.handles = {**self.handles, **handles}
         with self.house.db.system(self.scope) as session:
-            publications.extend(
-                session, self.lease, now=self.house.clock(), lease_seconds=self.house.times.lease_seconds
-            )
             deliveries.keep_handles(self.house, session, self.lease, self.handles, self.spec.secret_handles)
 
     def _stay(self) -> None:
+        self.stayed_at = time.monotonic()
         with self.house.db.system(self.scope) as session:
             publications.extend(
                 session, self.lease, now=self.house.clock(), lease_seconds=self.house.times.lease_seconds

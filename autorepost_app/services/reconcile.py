@@ -21,6 +21,7 @@ from autorepost_app.platform_kit.protocol import Absent, Finding, Grant, KeyKind
 from autorepost_app.services import deliveries, tokens
 from autorepost_app.services.house import House
 
+MOST_SENDS: Final = 4
 _READING: Final = (State.UNKNOWN, State.RECONCILING)
 
 
@@ -128,6 +129,8 @@ class _Reading:
         match finding:
             case Live():
                 self._found(session, finding)
+            case Absent(proof=proof) if self._absence_counts() and self._sent_too_often(session):
+                self._give_up(session, f"{proof}; sent {MOST_SENDS} times and never there")
             case Absent() if self._absence_counts():
                 self._absent(session, finding)
             case Absent(proof=proof):
@@ -138,6 +141,11 @@ class _Reading:
     def _absence_counts(self) -> bool:
         quiet_at = self.house.times.quiet_at(self.sent_at, self.spec.reconcile.request_lifetime_seconds)
         return self.spec.key_kind is not KeyKind.EVIDENCE_ONLY and self.house.clock() >= quiet_at
+
+    def _sent_too_often(self, session: Session) -> bool:
+        """A platform that swallows every send and never shows it is not to be fed for ever."""
+        sent = [each for each in publications.attempts_of(session, self.row.id) if each.intended_at is not None]
+        return len(sent) >= MOST_SENDS
 
     def _live_proof(self, finding: Live) -> Proof:
         return Proof(
@@ -181,13 +189,17 @@ class _Reading:
 
     def _undecided(self, session: Session, reason: str) -> None:
         now, plan = self.house.clock(), self.spec.reconcile
-        proof = Proof(EvidenceKind.UNDECIDED, "read", reason, now)
         if now < self.sent_at + timedelta(seconds=plan.give_up_after_seconds):
-            publications.record(session, self.lease, proof)
+            publications.record(session, self.lease, Proof(EvidenceKind.UNDECIDED, "read", reason, now))
             due_at = next_read_at(self.sent_at, now, plan.read_after_seconds, plan.give_up_after_seconds)
             text = f"Checking with {self.manifest.name}"
             publications.read_again(session, self.lease, due_at=due_at, waiting_for=text)
             return
+        self._give_up(session, reason)
+
+    def _give_up(self, session: Session, reason: str) -> None:
+        now = self.house.clock()
+        proof = Proof(EvidenceKind.UNDECIDED, "read", reason, now)
         text = f"{self.manifest.name} cannot tell us whether the video is live. Please look."
         publications.release(
             session, "give_up", self.lease, now=now, due_at=now, proof=proof, reason=text, waiting_for=""

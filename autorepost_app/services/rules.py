@@ -50,7 +50,8 @@ def make_rule(
                 "source_connection_id": source.id,
                 "filter": filter_to_json(conditions or Filter()),
                 "delay_seconds": delay_seconds,
-                "watermark_at": since_at or now,
+                # sources tell whole seconds: a post of this very second is not from before the rule
+                "watermark_at": since_at or now.replace(microsecond=0),
             },
             [{"connection_id": d.connection_id, "template": d.template, "options": dict(d.options)} for d in wanted],
         )

@@ -57,7 +57,7 @@ class InstagramDestination:
 
     # ------------------------------------------------------------------------------------------------------ staging
 
-    def stage(self, delivery: Delivery, handles: Handles, keep: KeepHandles) -> Staged | NotReady:
+    def stage(self, delivery: Delivery, handles: Handles, keep: KeepHandles) -> Staged | NotReady | Live:
         known = dict(handles)
 
         def remember(more: Handles) -> None:
@@ -89,8 +89,10 @@ class InstagramDestination:
         handles = {CONTAINER_ID: container_id, CONTAINER_CREATED_AT: now.isoformat()}
         return {**handles, UPLOAD_URI: uri} if uri else handles
 
-    def _advance(self, delivery: Delivery, known: Handles, remember: KeepHandles) -> Staged | NotReady:
+    def _advance(self, delivery: Delivery, known: Handles, remember: KeepHandles) -> Staged | NotReady | Live:
         container = self._container(delivery.grant, known[CONTAINER_ID])
+        if errors.is_live(container):
+            return Live(f"container {container.id} is {container.state}", url=self._profile(delivery.grant))
         errors.refuse_unusable(container, self.clock())
         if container.finished:
             return Staged()

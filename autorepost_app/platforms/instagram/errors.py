@@ -18,7 +18,6 @@ import regex
 from autorepost_app.domain.errors import (
     HandleDead,
     Operator,
-    OutcomeUnknown,
     PlatformFault,
     Reconnect,
     Rejected,
@@ -260,6 +259,11 @@ def container_answer(response: httpx.Response, container_id: str, now: datetime)
     return Container(container_id, str(state), without_secrets(str(body.get("status") or "")), sent or 0)
 
 
+def is_live(container: Container) -> bool:
+    """An earlier commit did arrive: another container would be the second post."""
+    return container.state == "PUBLISHED"
+
+
 def refuse_unusable(container: Container, now: datetime) -> None:
     """While staging: raises for a container that cannot be waited for or published."""
     detail = f"container {container.id} is {container.state}: {container.status}"
@@ -269,10 +273,6 @@ def refuse_unusable(container: Container, now: datetime) -> None:
             raise HandleDead(verdict(_rule_in(container.status) or FAILED, detail, now))
         case "EXPIRED":
             raise HandleDead(verdict(EXPIRED, detail, now))
-        case "PUBLISHED":
-            # An earlier commit did arrive. A fresh container would be the second post, so nothing is dead here:
-            # the verdict allows only reads, and the next `check` proves the post live.
-            raise PlatformFault(OutcomeUnknown("Checking with Instagram", detail, "instagram.already_live"))
         case _:
             return
 

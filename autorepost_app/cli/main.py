@@ -1,0 +1,89 @@
+"""Which commands are there?"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from autorepost_app.cli.terminal import console, errors_in_words, program, step
+from autorepost_app.processes import guard, under_guard
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name=None, version="0.1.0", prog_name="autorepost")
+def main() -> None:
+    """Post on TikTok; it appears on Instagram, YouTube and X. Once."""
+
+
+@main.command()
+def up() -> None:
+    """Run the product with settings from the environment."""
+    _supervised(_up)
+
+
+def _up() -> int:
+    from autorepost_app.cli.product import Product, current_settings
+
+    settings = current_settings()
+    console.print(f"[bold]autorepost[/bold] in {settings.home}")
+
+    def ready() -> None:
+        console.print(f"\n  The app                  {settings.url}/")
+        console.print(f"  Dagster, for operators   {settings.url}/dagster\n\nCtrl-C stops everything.")
+
+    return Product(settings).supervisor().run(ready)
+
+
+@main.command()
+@click.option("--once", is_flag=True, help="Exit 0 when the first post is live on every destination.")
+@click.option("--timeout", type=click.FloatRange(min=1), default=180.0, show_default=True, help="Seconds for --once.")
+def demo(once: bool, timeout: float) -> None:
+    """Run the product with the sandbox platforms and a creator who posts."""
+
+    def run() -> int:
+        from autorepost_app.cli.demo import run as run_demo
+
+        return run_demo(once=once, timeout_seconds=timeout)
+
+    _supervised(run)
+
+
+@main.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="0 takes a free one.")
+@click.option("--state", type=click.Path(path_type=Path), help="File to remember in; without it all is forgotten.")
+def sandbox(port: int, state: Path | None) -> None:
+    """Run only the sandbox platforms."""
+    from autorepost_app.sandbox.__main__ import main as run_sandbox
+
+    raise SystemExit(run_sandbox(["--port", str(port), *(["--state", str(state)] if state else [])]))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to this version, then stop."""
+    with errors_in_words():
+        from autorepost_app.cli.product import current_settings, migrate_only
+
+        settings = current_settings()
+        with step("database"):
+            migrate_only(settings)
+
+
+@main.command()
+def doctor() -> None:
+    """Check what would stop a post, each with its remedy. Exit code 1 if something would."""
+    with errors_in_words():
+        from autorepost_app.cli.doctor import examine
+
+        raise SystemExit(examine())
+
+
+def _supervised(run: Callable[[], int]) -> None:
+    """The process of the terminal only watches; its child, in a session of its own, does the work."""
+    if not under_guard():
+        raise SystemExit(guard([*program(), *sys.argv[1:]]))
+    with errors_in_words():
+        raise SystemExit(run())

@@ -1,0 +1,206 @@
+"""Which processes make up the product, in which order do they start, and what does each need to know?
+
+    database -> (sandbox) -> code server -> daemon -> web
+
+The code location is served once and shared: the daemon and the web server ask it over a socket in the home.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from autorepost_app.bootstrap import open_store, open_vault, settings_from
+from autorepost_app.cli.terminal import environment, tell_process
+from autorepost_app.config import PREFIX, Settings
+from autorepost_app.domain.errors import UserError
+from autorepost_app.media.binaries import resolve_binaries
+from autorepost_app.persistence.access import AccessFile, prepare
+from autorepost_app.persistence.schema import create_database
+from autorepost_app.persistence.server import EmbeddedPostgres
+from autorepost_app.processes import Inline, ProcessSpec, Supervisor, require_port
+
+DATABASE_NAME: Final = "autorepost"
+_LONGEST_SOCKET_PATH: Final = 100
+_SANDBOX: Final = "sandbox"
+ROOT: Final = Path(__file__).parents[2]
+
+
+@dataclass
+class Product:
+    """The processes of one home. `extra` are settings that are only known once something has started."""
+
+    settings: Settings
+    sandbox_port: int | None = None
+    on_sandbox: Callable[[], Mapping[str, str]] = dict
+    extra: dict[str, str] = field(default_factory=dict)
+    server: EmbeddedPostgres | None = None
+
+    def supervisor(self) -> Supervisor:
+        """Everything in order. Raises what stops the start before anything is started."""
+        self._check()
+        parts: list[ProcessSpec | Inline] = [
+            Inline("database", self._start_database, self._stop_database, self._database_is_alive),
+            *self._sandbox_parts(),
+            Inline("dagster tables", self._prepare_dagster),
+            self._code_server(),
+            self._daemon(),
+            self._web(),
+        ]
+        return Supervisor(self.settings.home, parts, tell_process)
+
+    def environment(self) -> dict[str, str]:
+        """What our processes find in theirs."""
+        return {
+            **environment(),
+            **self.extra,
+            f"{PREFIX}HOME": str(self.settings.home),
+            "DAGSTER_HOME": str(self.dagster_home),
+            "DAGSTER_PG_URL": AccessFile.of(self.settings.home).dagster_url(),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.settings.home / "dagster"
+
+    @property
+    def workspace(self) -> Path:
+        return self.dagster_home / "workspace.yaml"
+
+    def _check(self) -> None:
+        """What would otherwise show only in the third process's log."""
+        require_port(self.settings.host, self.settings.port)
+        if self.sandbox_port:
+            require_port("127.0.0.1", self.sandbox_port)
+        make_home(self.settings.home)
+        resolve_binaries(self.settings.ffmpeg_bin, self.settings.ffprobe_bin)
+        open_vault(self.settings)
+        open_store(self.settings)
+
+    # ----------------------------------------------------------------------------------------------------- database
+
+    def _start_database(self) -> None:
+        owner = self.settings.database_url
+        if owner is not None:
+            prepare(self.settings.home, owner.get_secret_value())
+            return
+        self.server = embedded(self.settings, die_with_parent=True)
+        prepare(self.settings.home, start_embedded(self.server))
+
+    def _stop_database(self) -> None:
+        if self.server is not None:
+            self.server.stop()
+
+    def _database_is_alive(self) -> bool:
+        return self.server is None or self.server.is_running()
+
+    # ------------------------------------------------------------------------------------------------------ children
+
+    def _sandbox_parts(self) -> list[ProcessSpec | Inline]:
+        """The sandbox, and then the settings that point everything that starts later at it."""
+        if not self.sandbox_port:
+            return []
+        return [
+            self._sandbox(self.sandbox_port),
+            Inline("sandbox settings", lambda: self.extra.update(self.on_sandbox())),
+        ]
+
+    def _sandbox(self, port: int) -> ProcessSpec:
+        state = self.settings.home / _SANDBOX / "state.sqlite"
+        state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return ProcessSpec(
+            _SANDBOX,
+            [sys.executable, "-m", "autorepost_app.sandbox", "--port", str(port), "--state", str(state)],
+            env=environment,
+            ready=f"http://127.0.0.1:{port}/_sandbox/hosts",
+        )
+
+    def _prepare_dagster(self) -> None:
+        """In a process of its own: importing Dagster here would keep a hundred megabytes for nothing."""
+        argv = [sys.executable, "-m", "autorepost_pipelines.prepare", str(self.code_socket)]
+        done = subprocess.run(argv, env=self.environment(), cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise UserError("Dagster's tables could not be prepared.", remedy=done.stderr.strip()[-2000:])
+
+    @property
+    def code_socket(self) -> Path:
+        """In the home, or where its path would be too long for a socket, in a folder of the temp directory."""
+        inside = self.settings.home / "run" / "code.sock"
+        if len(str(inside)) <= _LONGEST_SOCKET_PATH:
+            return inside
+        name = hashlib.sha256(str(inside).encode()).hexdigest()[:16]
+        folder = Path(tempfile.gettempdir()) / f"autorepost-{os.getuid()}-{name}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        return folder / "code.sock"
+
+    def _code_server(self) -> ProcessSpec:
+        argv = [sys.executable, "-m", "dagster", "api", "grpc", "--module-name", "autorepost_pipelines.definitions"]
+        argv += [
+            "--socket",
+            str(self.code_socket),
+            "--location-name",
+            "autorepost",
+            "--use-python-environment-entry-point",
+        ]
+        return ProcessSpec("code server", argv, env=self._start_code_server, ready=self.code_socket.exists, cwd=ROOT)
+
+    def _start_code_server(self) -> Mapping[str, str]:
+        """A socket that a killed server left would look ready before anybody listens."""
+        self.code_socket.unlink(missing_ok=True)
+        return self.environment()
+
+    def _daemon(self) -> ProcessSpec:
+        argv = [sys.executable, "-m", "autorepost_pipelines", "run", "--workspace", str(self.workspace)]
+        return ProcessSpec("daemon", argv, env=self.environment, cwd=ROOT, grace_seconds=20)
+
+    def _web(self) -> ProcessSpec:
+        argv = [sys.executable, "-m", "autorepost_app.web", str(self.workspace)]
+        ready = f"http://{self.settings.host}:{self.settings.port}/readyz"
+        return ProcessSpec("web", argv, env=self.environment, ready=ready, cwd=ROOT, grace_seconds=15)
+
+
+def make_home(home: Path) -> None:
+    """Raises UserError where the home cannot be made or is no folder."""
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.chmod(0o700)
+        (home / "run").mkdir(exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UserError(
+            f"{home} cannot be used: {error.strerror}.",
+            remedy="Choose a folder that this user may write to with AUTOREPOST_HOME.",
+            field="AUTOREPOST_HOME",
+        ) from error
+
+
+def embedded(settings: Settings, *, die_with_parent: bool = False) -> EmbeddedPostgres:
+    return EmbeddedPostgres(settings.home / "postgres", die_with_parent=die_with_parent)
+
+
+def start_embedded(server: EmbeddedPostgres) -> str:
+    """Starts it, makes the database if it is not there, and returns the owner's address of it."""
+    server.start()
+    create_database(server.admin_url(), DATABASE_NAME)
+    return server.admin_url(DATABASE_NAME)
+
+
+def migrate_only(settings: Settings) -> None:
+    """Leaves the database as it found it: running or not."""
+    make_home(settings.home)
+    if settings.database_url is not None:
+        prepare(settings.home, settings.database_url.get_secret_value())
+        return
+    with embedded(settings) as server:
+        prepare(settings.home, start_embedded(server))
+
+
+def current_settings(extra: Mapping[str, str] | None = None) -> Settings:
+    return settings_from({**os.environ, **(extra or {})})

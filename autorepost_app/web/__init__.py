@@ -1,0 +1,1 @@
+"""The one web process: signed media, health, OAuth callbacks, and what is mounted beside them."""

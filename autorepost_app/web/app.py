@@ -1,0 +1,71 @@
+"""Which addresses does the web process answer itself?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from autorepost_app.services.house import House
+from autorepost_app.services.links import PATH, LinkRefused, SignedLinks
+
+_VIDEO = "video/mp4"
+
+
+PREFIXES = ("/healthz", "/readyz", PATH)
+
+
+def own_app(house: House, links: SignedLinks) -> Starlette:
+    """Health and signed media, below `PREFIXES`. It grows with the API and can be served alone."""
+
+    async def healthz(_request: Request) -> Response:
+        return PlainTextResponse("alive\n")
+
+    async def readyz(_request: Request) -> Response:
+        parts = {"database": await _works(house.db.ping), "store": await _works(lambda: house.store.head("ready"))}
+        return JSONResponse(parts, status_code=200 if all(word == "ready" for word in parts.values()) else 503)
+
+    async def media(request: Request) -> Response:
+        try:
+            key = links.key_of(request.path_params["signed"])
+        except LinkRefused as refused:
+            return PlainTextResponse(f"This link has {refused}.\n", status_code=403)
+        return await run_in_threadpool(_file, house, key)
+
+    routes = [
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Route(PATH + "{signed}", media, methods=["GET", "HEAD"]),
+    ]
+    return Starlette(routes=routes)
+
+
+async def _works(check: Callable[[], object]) -> str:
+    """`ready`, or the kind of error: its text may hold an address."""
+    try:
+        await run_in_threadpool(check)
+    except Exception as error:  # any failure of a dependency is an answer here, not a fault of ours
+        return type(error).__name__
+    return "ready"
+
+
+def _file(house: House, key: str) -> Response:
+    """The stored file; byte ranges only where it lies in a folder, which is all that a platform's fetcher asks for."""
+    found = house.store.head(key)
+    if found is None:
+        return PlainTextResponse("There is no such file.\n", status_code=404)
+    path = house.store.local_path(key)
+    if path is not None:
+        return FileResponse(path, media_type=_VIDEO)
+    headers = {"Content-Length": str(found.size_bytes), "Last-Modified": format_datetime(found.modified_at or _now())}
+    return StreamingResponse(house.store.stream(key), media_type=_VIDEO, headers=headers)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
