@@ -22,6 +22,7 @@ Control API, JSON, below `/_sandbox`; a mistaken name is a 422 that names the ne
                                                "account", "count" (null: for ever), "after", and parameters}
     GET, PUT /clock                            {"advance_seconds"} or {"now"}
     GET, PUT /settings                         {"<platform>": {...}}: documented variants, limits, delays
+    PUT    /outage                             {"seconds"}: nobody listens, every connect is refused
     DELETE /posts/{platform}/{id}              the owner deletes a post in the platform's own app
     POST   /tiktok/accounts/{handle}/posts     a clip (multipart `clip`, JSON `clip_path`, or raw body) with title,
                                                description, create_time, private, trouble

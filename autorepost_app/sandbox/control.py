@@ -26,6 +26,10 @@ class Move(Strict):
     now: datetime | None = None
 
 
+class Outage(Strict):
+    seconds: float = Field(gt=0, le=600)
+
+
 class Decision(Strict):
     authorize_url: str
     account: str
@@ -95,6 +99,7 @@ class Control:
             ("GET", "/settings", self.settings),
             ("PUT", "/settings", self.change_settings),
             ("DELETE", "/posts/{platform}/{post}", self.remove_post),
+            ("PUT", "/outage", self.outage),
         ]
         return [Route("/_sandbox" + path, guarded(answer), methods=[method]) for method, path, answer in table]
 
@@ -203,6 +208,13 @@ class Control:
             platform.settings = platform.Settings.model_validate(platform.settings.model_dump() | changes)
             self._world.remember(f"settings.{key}", platform.settings.model_dump(mode="json"))
         return await self.settings(request)
+
+    async def outage(self, request: Request) -> Response:
+        outage = Outage.model_validate(await request.json())
+        if self._world.go_dark is None:
+            raise ValueError("this sandbox does not run its own socket")
+        self._world.soon(self._world.go_dark(outage.seconds))
+        return JSONResponse(outage.model_dump())
 
     async def remove_post(self, request: Request) -> Response:
         platform = self._world.platform(request.path_params["platform"])

@@ -18,12 +18,25 @@ from autorepost_app.sandbox.wire import CuttableProtocol
 from autorepost_app.sandbox.world import World
 
 
-class _QuietServer(uvicorn.Server):
+class _Server(uvicorn.Server):
     """Signals belong to whoever started us; `stop` is the only way down."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def refuse_for(self, seconds: float, host: str, port: int) -> None:
+        """Nobody listens for a while: a connect is refused, which is the one failure that proves nothing was sent."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        await asyncio.sleep(seconds)
+        loop = asyncio.get_running_loop()
+        self.servers = [await loop.create_server(self._protocol, sock=listen(host, port))]
+
+    def _protocol(self) -> CuttableProtocol:
+        return CuttableProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -50,7 +63,9 @@ class Service:
             timeout_graceful_shutdown=1,
             timeout_keep_alive=60,
         )
-        self._server = _QuietServer(config)
+        self._server = _Server(config)
+        host, port = listener.getsockname()
+        world.go_dark = lambda seconds: self._server.refuse_for(seconds, host, port)
 
     async def serve(self) -> None:
         for platform in self.world.platforms.values():

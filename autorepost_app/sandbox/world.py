@@ -41,6 +41,8 @@ class World:
         self.faults = FaultBook({})
         self._windows: dict[tuple[str, ...], deque[datetime]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        # Whoever runs the socket says how to stop listening for some seconds.
+        self.go_dark: Callable[[float], Awaitable[None]] | None = None
 
     def recall(self, name: str, default: Any) -> Any:
         kept = self.memory.get(name)

@@ -31,6 +31,20 @@ def test_a_reset_is_a_real_one_on_the_socket(control, signed_in):
     assert "reset by peer" in str(caught.value)
 
 
+def test_an_outage_refuses_the_connect_and_ends_by_itself(control, signed_in, eventually):
+    control.http.put(control.base + "/outage", json={"seconds": 0.5}).raise_for_status()
+
+    def outcome():
+        try:
+            return signed_in.post("hello again").status_code
+        except httpx.ConnectError:
+            return "refused"
+
+    eventually(lambda: outcome() == "refused")
+    eventually(lambda: outcome() == 403)
+    assert len(control.posts("x")) == 1
+
+
 def test_reset_before_body_does_not_wait_for_the_body(control, signed_in):
     control.fault("x", "upload.append", "reset_before_body")
 
