@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -224,11 +226,27 @@ def installer_environment() -> dict[str, str]:
         "UV_PYTHON_DOWNLOADS": "never",
     }
     environment.pop("VIRTUAL_ENV")
+    for variable, value in pips_choices().items():
+        environment.setdefault(variable, value)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path(os.environ.get("HOME") or "/nonexistent") / ".cache")
     nearest = next(folder for folder in (cache, *cache.parents) if folder.exists())
     if not os.access(nearest, os.W_OK):
         environment.update(UV_CACHE_DIR=str(TOOLS / "cache"), PIP_NO_CACHE_DIR="1")
     return environment
+
+
+@functools.cache
+def pips_choices() -> dict[str, str]:
+    """What this machine's pip was told of indexes and certificates, in uv's words, since uv does not read it."""
+    asked = subprocess.run([base_python(), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False)
+    settings = re.findall(r"^(?:\S+\.)?(index-url|cert)='(.+)'$", asked.stdout, re.MULTILINE)
+    told = dict(reversed(settings))  # the environment is listed first and wins
+    choices = {"UV_DEFAULT_INDEX": told.get("index-url"), "SSL_CERT_FILE": told.get("cert")}
+    # Companies put their own authority among the system's; a slim container has no system certificates at all.
+    system = ssl.get_default_verify_paths()
+    if sys.platform == "darwin" or system.cafile or any(Path(system.capath or "/nonexistent").glob("*.0")):
+        choices["UV_SYSTEM_CERTS"] = "true"
+    return {variable: value for variable, value in choices.items() if value}
 
 
 def step(what: str, command: list[str]) -> None:

