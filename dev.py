@@ -130,6 +130,10 @@ def checksum() -> str:
     return hashlib.sha256(LOCK.read_bytes()).hexdigest()
 
 
+def count_packages() -> int:
+    return len(re.findall(r"^\S+==", LOCK.read_text(), re.MULTILINE))
+
+
 def fill_venv(uv: str) -> None:
     # No stamp means never finished, or killed in the middle: then nothing in it is trusted. With the stamp of
     # another lock it is sound, and only the difference is installed.
@@ -138,7 +142,7 @@ def fill_venv(uv: str) -> None:
     if not sound:
         step("making .venv", [uv, "venv", "--quiet", "--clear", "--python", base_python(), str(VENV)])
     sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(PYTHON), str(LOCK)]
-    step(f"installing {LOCK.read_text().count('==')} packages", sync)
+    step(f"installing {count_packages()} packages", sync)
     make_importable()
     STAMP.write_text(checksum())
 
@@ -190,7 +194,7 @@ def lock(arguments: list[str]) -> int:
         if address := re.search(r"\S*://\S*", result.read_text()):
             raise DevError(f"The new lock holds an address ({address[0]}); {LOCK.name} stays as it was.")
         result.replace(LOCK)
-    print(f"{LOCK.name}: {LOCK.read_text().count('==')} packages")
+    print(f"{LOCK.name}: {count_packages()} packages")
     return 0
 
 
