@@ -25,7 +25,7 @@ from autorepost_app.sandbox.youtube.upload import Uploads
 class YouTube(Platform):
     key = "youtube"
     title = "YouTube"
-    hosts = (Host("accounts"), Host("oauth"), Host("api"), Host("www", setting=False))
+    hosts = (Host("accounts"), Host("oauth"), Host("api"), Host("www"))
     Options = AccountOptions
     Settings = AppSettings
     settings: AppSettings

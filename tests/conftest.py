@@ -1,0 +1,317 @@
+"""What most tests stand on: a real PostgreSQL, the sandbox platforms over real HTTP, and a house between them.
+
+One server and one sandbox a test process; between tests their contents are cleared, not they themselves. Time is a
+`Clock` that both the house and the sandbox follow.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import uvicorn
+
+from autorepost_app.bootstrap import close_house, open_house, open_links, settings_from
+from autorepost_app.domain.identity import SystemScope, TenantId, TenantScope
+from autorepost_app.domain.rules import RuleDestination
+from autorepost_app.persistence.access import AccessFile, prepare
+from autorepost_app.persistence.models import Connection, Publication
+from autorepost_app.persistence.schema import create_database
+from autorepost_app.persistence.server import EmbeddedPostgres
+from autorepost_app.sandbox import SandboxServer
+from autorepost_app.services import connect, detect, fetch, publish, reconcile, rules, workspaces
+from autorepost_app.services import prepare as preparing
+from autorepost_app.services.house import House
+from autorepost_app.services.record import Story, story
+from autorepost_app.web.app import own_app
+
+MEDIA = Path(__file__).parent / "media"
+CLIP = Path(__file__).parents[1] / "autorepost_app" / "cli" / "clip.mp4"
+"""Upright, H.264, AAC, index first: every destination takes its very bytes."""
+
+
+@dataclass
+class Clock:
+    """Real time plus what a test has added. The sandbox is moved along."""
+
+    moved: timedelta = timedelta(0)
+    followers: list[Callable[[float], None]] = field(default_factory=list)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.moved
+
+    def advance(self, seconds: float) -> None:
+        self.moved += timedelta(seconds=seconds)
+        for follow in self.followers:
+            follow(seconds)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+# ---------------------------------------------------------------------------------------------------------- database
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One server a test process; not durable, since no test here pulls its plug."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def _access(postgres: EmbeddedPostgres, _home: Path) -> AccessFile:
+    create_database(postgres.admin_url(), "tests")
+    return prepare(_home, postgres.admin_url("tests"))
+
+
+@pytest.fixture(scope="session")
+def owner_connection(postgres: EmbeddedPostgres, _access: AccessFile) -> Iterator[psycopg.Connection[Any]]:
+    """The owner of the database: sees every row, is not bound by guards when it says so."""
+    with psycopg.connect(postgres.address("tests").url(None), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def database(_access: AccessFile, owner_connection: psycopg.Connection[Any]) -> AccessFile:
+    """The migrated database, empty."""
+    with owner_connection.cursor() as cursor:
+        cursor.execute("set session_replication_role = replica")  # the guards keep even their owner from truncating
+        cursor.execute(
+            "select string_agg(format('%I', tablename), ', ') from pg_tables"
+            " where schemaname = 'public' and tablename not in ('alembic_version', 'publication_moves')"
+        )
+        tables = cursor.fetchone()[0]  # type: ignore[index]
+        cursor.execute(f"truncate {tables} restart identity cascade")
+        cursor.execute("set session_replication_role = origin")
+    return _access
+
+
+# ----------------------------------------------------------------------------------------------------------- sandbox
+
+
+@pytest.fixture(scope="session")
+def _sandbox_server() -> Iterator[SandboxServer]:
+    with SandboxServer() as server:
+        yield server
+
+
+@dataclass
+class Sandbox:
+    """The sandbox's control API. `handle` is unique to a test, so that tests share one server without meeting."""
+
+    base_url: str
+    handle: str
+    hosts: dict[str, str]
+    apps: dict[str, str]
+
+    def control(self, method: str, path: str, json: Any = None) -> Any:
+        answer = httpx.request(method, f"{self.base_url}/_sandbox{path}", json=json, timeout=30)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def account(self, platform: str, handle: str | None = None, **options: Any) -> Any:
+        body = {"platform": platform, "handle": handle or self.handle, "name": "Mia", **options}
+        return self.control("POST", "/accounts", body)
+
+    def post(
+        self, clip: Path = CLIP, description: str = "Hello #walk", handle: str | None = None, **fields: Any
+    ) -> Any:
+        """A creator posts on the source."""
+        path = f"{self.base_url}/_sandbox/tiktok/accounts/{handle or self.handle}/posts"
+        with clip.open("rb") as file:
+            answer = httpx.post(path, files={"clip": file}, data={"description": description, **fields}, timeout=60)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def fault(self, platform: str, call: str, fault: str, **more: Any) -> None:
+        self.control("POST", "/faults", [{"platform": platform, "call": call, "fault": fault, **more}])
+
+    def consent(self, authorize_url: str, handle: str | None = None, **more: Any) -> dict[str, str]:
+        """The query that the person's browser brings back."""
+        body = {"authorize_url": authorize_url, "account": handle or self.handle, **more}
+        return dict(httpx.URL(self.control("POST", "/consent", body)["redirect_to"]).params)
+
+    def live(self, platform: str | None = None, handle: str | None = None) -> list[Any]:
+        """Every live post of this test's account."""
+        found = self.control("GET", "/ledger")["posts"]
+        wanted = handle or self.handle
+        return [p for p in found if p["account"] == wanted and platform in (None, p["platform"])]
+
+
+_numbers = iter(range(1_000_000))
+
+
+@pytest.fixture
+def sandbox(_sandbox_server: SandboxServer, clock: Clock) -> Iterator[Sandbox]:
+    """The sandbox without faults and at real time."""
+    control = Sandbox(
+        _sandbox_server.base_url, f"mia{next(_numbers)}", dict(_sandbox_server.hosts), dict(_sandbox_server.apps)
+    )
+    control.control("DELETE", "/faults")
+    control.control("PUT", "/clock", {"now": datetime.now(UTC).isoformat()})
+    clock.followers.append(lambda seconds: control.control("PUT", "/clock", {"advance_seconds": seconds}))
+    yield control
+    control.control("DELETE", "/faults")
+
+
+# ------------------------------------------------------------------------------------------------------------- house
+
+
+@dataclass
+class World:
+    """A tenant in a house, and shortcuts for what its people and its workers do."""
+
+    house: House
+    scope: TenantScope
+    sandbox: Sandbox
+    clock: Clock
+    system: SystemScope = field(default_factory=lambda: SystemScope("test"))
+
+    def connect(self, platform: str, handle: str | None = None, login: str | None = None, **options: Any) -> Connection:
+        """An account at the platform, connected as its person would."""
+        self.sandbox.account(platform, handle, **options)
+        began = connect.begin(
+            self.house,
+            self.scope,
+            platform,
+            redirect_uri=f"http://127.0.0.1:8080/oauth/{platform}/callback",
+            login=login,
+        )
+        return connect.finish(self.house, self.scope, self.sandbox.consent(began.url, handle))
+
+    def connect_all(self) -> dict[str, Connection]:
+        return {key: self.connect(key) for key in sorted(self.house.platforms.manifests)}
+
+    def rule(self, source: Connection, *destinations: Connection, **more: Any) -> Any:
+        wanted = [RuleDestination(each.id) for each in destinations]
+        return rules.make_rule(
+            self.house, self.scope, name="all", source_connection_id=source.id, destinations=wanted, **more
+        )
+
+    def ready_made(self) -> dict[str, Connection]:
+        """Every platform connected, and one rule from the source to every destination."""
+        made = self.connect_all()
+        destinations = [made[key] for key in self.house.platforms.destinations()]
+        self.rule(made[self.house.platforms.sources()[0]], *destinations)
+        return made
+
+    def detect(self) -> list[detect.Detected]:
+        """Every source is asked now, whenever it was asked last."""
+        with self.house.db.system(self.system) as session:
+            session.connection().exec_driver_sql("update connections set poll_not_before_at = null")
+        return detect.poll_due(self.house, self.system, limit=100)
+
+    def story(self, post_id: str | None = None) -> Story:
+        """The only post, or that one."""
+        with self.house.db.tenant(self.scope) as session:
+            ids = [
+                row[0]
+                for row in session.connection().exec_driver_sql("select id::text from posts order by detected_at")
+            ]
+        if post_id is None:
+            assert len(ids) == 1, f"{len(ids)} posts"
+        return story(self.house, self.scope, post_id or ids[0])
+
+    def publication(self, platform: str) -> Publication:
+        return next(row for row in self.story().publications if row.platform == platform)
+
+    def prepare(self) -> Story:
+        """Fetch and prepare the only post."""
+        post_id = self.story().post.id
+        fetch.fetch(self.house, self.system, post_id, _quiet)
+        preparing.prepare(self.house, self.system, post_id, _quiet)
+        return self.story()
+
+    def publish(self, platform: str, patience_seconds: float = 10.0) -> Publication:
+        row = self.publication(platform)
+        return publish.publish(self.house, self.system, row.id, patience_seconds=patience_seconds, progress=_quiet)
+
+    def reconcile(self, platform: str) -> Publication:
+        """One read, whenever it is due: time moves there."""
+        row = self.publication(platform)
+        self.clock.advance(max((row.due_at - self.clock()).total_seconds(), 0) + 0.1)
+        return reconcile.reconcile(self.house, self.system, row.id)
+
+    def worker(self) -> World:
+        """The same house as another worker process would see it."""
+        return replace(self, house=replace(self.house, worker=f"{self.house.worker}-2"))
+
+
+def _quiet(_step: str, _fraction: float) -> None:
+    """Nobody watches."""
+
+
+@pytest.fixture
+def house(database: AccessFile, sandbox: Sandbox, clock: Clock, _home: Path, tmp_path: Path) -> Iterator[House]:
+    """A house on the sandbox with its signed media served over HTTP."""
+    port = _free_port()
+    names = {f"AUTOREPOST_{name}": value for name, value in {**sandbox.hosts, **sandbox.apps}.items()}
+    settings = settings_from(
+        {
+            **names,
+            "AUTOREPOST_HOME": str(_home),
+            "AUTOREPOST_STORE_URL": f"file://{tmp_path / 'store'}",
+            "AUTOREPOST_PORT": str(port),
+        }
+    )
+    opened = open_house(settings, clock=clock)
+    with _Serving(own_app(opened, open_links(settings, clock)), port):
+        yield opened
+    close_house(opened)
+
+
+@pytest.fixture
+def world(house: House, sandbox: Sandbox, clock: Clock) -> World:
+    """A house with one tenant."""
+    tenant = workspaces.open_workspace(house, name="Mia", slug="mia", owner_email="mia@example.org")
+    return World(house, TenantScope(TenantId(tenant.id), None, "mia"), sandbox, clock)
+
+
+@pytest.fixture
+def other_tenant(world: World) -> World:
+    """A second tenant in the same house."""
+    tenant = workspaces.open_workspace(world.house, name="Noa", slug="noa", owner_email="noa@example.org")
+    return replace(world, scope=TenantScope(TenantId(tenant.id), None, "noa"))
+
+
+def _free_port() -> int:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return int(trial.getsockname()[1])
+
+
+class _Serving:
+    """An ASGI application on a port for the length of a block."""
+
+    def __init__(self, app: Any, port: int) -> None:
+        self._server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off", ws="none"))
+        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        self._thread = threading.Thread(target=self._server.run, name="own app")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        give_up_at = time.monotonic() + 10
+        while not self._server.started:
+            assert time.monotonic() < give_up_at, "the web app did not start"
+            time.sleep(0.01)
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join()
