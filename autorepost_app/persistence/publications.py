@@ -97,6 +97,11 @@ def due(session: Session, states: Iterable[State], now: datetime, limit: int) ->
     return list(session.scalars(statement))
 
 
+def set_url(session: Session, publication_id: str, url: str) -> None:
+    """The link of a published post, once a later read has told it."""
+    session.execute(update(Publication).where(Publication.id == publication_id).values(url=url))
+
+
 def wake(session: Session, connection_id: str, now: datetime) -> None:
     """What waited for that connection to be connected again is due now, but never before its rule wants it."""
     session.execute(

@@ -217,7 +217,10 @@ class NotReady:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Live, and the platform said so. `external_id` is the id of the public post."""
+    """Live, and the platform said so. `external_id` is the id of the public post.
+
+    `url` is its own address, or None where the answer does not tell it: `find` is asked for it afterwards.
+    """
 
     external_id: str
     url: str | None = None

@@ -85,6 +85,7 @@ class _Sending:
         self.lease = lease
         self.progress = progress
         self.stayed_at = time.monotonic()
+        self.profile_url: str | None = None
         with house.db.system(scope) as session:
             self.loaded = deliveries.load(session, lease)
         self.row = self.loaded.row
@@ -96,6 +97,7 @@ class _Sending:
         try:
             destination = self.house.platforms.destination(self.row.platform)
             grant = tokens.grant_for(self.house, self.scope, self.row.connection_id)
+            self.profile_url = grant.account.url
             staged = self._stage(destination, grant, patience_seconds)
         except HandleDead as dead:
             self._start_anew(dead.verdict)
@@ -186,6 +188,18 @@ class _Sending:
         except MoveLost:
             self._tell_late(outcome)
             raise
+        if isinstance(outcome, Done) and outcome.url is None:
+            self._bind_link(destination, delivery, outcome)
+
+    def _bind_link(self, destination: Destination, delivery: Delivery, outcome: Done) -> None:
+        """Asks for the link that the answer left out. Nothing read after the commit can change what is known."""
+        try:
+            found = destination.find(delivery, self.handles)
+        except PlatformFault:
+            return
+        if isinstance(found, Live) and found.external_id == outcome.external_id and found.url is not None:
+            with self.house.db.system(self.scope) as session:
+                publications.set_url(session, self.row.id, found.url)
 
     def _record(self, session: Session, outcome: Outcome) -> None:
         match outcome:
@@ -212,7 +226,7 @@ class _Sending:
             due_at=now,
             proof=evidence,
             external_id=external_id,
-            url=url or self.loaded.row.url,
+            url=url or self.profile_url,
             published_at=now,
             waiting_for="",
             reason="",

@@ -153,7 +153,7 @@ class InstagramDestination:
         path, form = f"/{grant.account.external_id}/media_publish", {"creation_id": handles[CONTAINER_ID]}
         answer = graph.api.commit(graph.post_request(path, grant.access_token, form), window)
         if isinstance(answer, httpx.Response):
-            return errors.commit_outcome(answer, self.clock(), self._profile(grant))
+            return errors.commit_outcome(answer, self.clock())
         return answer
 
     def check(self, delivery: Delivery, handles: Handles) -> Finding:

@@ -319,14 +319,14 @@ _KINDS: Final = {f"instagram.{rule.name}": rule.kind for rule in (*RULES, EXPIRE
 _NEVER_PROOF: Final = frozenset({408, 409, 425, 429, 499})
 
 
-def commit_outcome(response: httpx.Response, now: datetime, profile_url: str) -> Outcome:
-    """What media_publish proved. The answer has no permalink, so `Done.url` is the profile."""
+def commit_outcome(response: httpx.Response, now: datetime) -> Outcome:
+    """What media_publish proved. The answer has no permalink: a later read tells it."""
     body = json_object(response)
     error = GraphError.of(body)
     if error is None:
         media_id = body.get("id")
         done = response.is_success and isinstance(media_id, str | int) and media_id
-        return Done(str(media_id), profile_url) if done else unclear(response, NAME)
+        return Done(str(media_id)) if done else unclear(response, NAME)
     rule = rule_for(error)
     refused = response.is_client_error and response.status_code not in _NEVER_PROOF
     if rule and rule.nothing_published and refused:

@@ -41,7 +41,7 @@ def test_a_clip_becomes_one_live_reel(publication: Any, control: Any, clip: Any)
     outcome = publication.commit()
 
     [reel] = control.live()
-    assert outcome == Done(reel["id"], publication.delivery.grant.account.url)
+    assert outcome == Done(reel["id"])
     assert reel["media"]["sha256"] == clip.sha256
     assert publication.check() == Live(
         f"container {publication.handles['container_id']} is PUBLISHED", url=publication.delivery.grant.account.url
