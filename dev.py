@@ -26,10 +26,9 @@ ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / ".tools"
 VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
+TOOLS_LOCK = ROOT / "requirements-tools.lock"  # the installer itself, with hashes as well
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed-from"
-UV_VERSION = "0.13.9"
-UV = TOOLS / f"uv-{UV_VERSION}" / "bin" / "uv"
 OLDEST, NEWEST = (3, 11), (3, 13)
 QUIET_SECONDS = 1.0
 PRODUCT_COMMANDS = ("demo", "up", "doctor", "sandbox", "admin", "migrate", "backup", "restore")
@@ -159,22 +158,24 @@ def get_uv() -> str:
     `pip install --target` is the one way that works with every pip: a distribution's Python refuses plain and user
     installs (PEP 668), and many have neither venv nor ensurepip.
     """
-    if UV.exists():
-        return str(UV)
+    uv = TOOLS / f"uv-{hashlib.sha256(TOOLS_LOCK.read_bytes()).hexdigest()[:12]}" / "bin" / "uv"
+    if uv.exists():
+        return str(uv)
     unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=TOOLS))
     pip = [base_python(), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
     try:
-        step("getting the installer", [*pip, f"--target={unfinished}", f"uv=={UV_VERSION}"])
+        locked = ["--no-deps", "--require-hashes", "--requirement", str(TOOLS_LOCK)]
+        step("getting the installer", [*pip, f"--target={unfinished}", *locked])
         unfinished.chmod(0o755)
-        shutil.rmtree(UV.parents[1], ignore_errors=True)
-        unfinished.rename(UV.parents[1])
+        shutil.rmtree(uv.parents[1], ignore_errors=True)
+        unfinished.rename(uv.parents[1])
     except DevError:
         if not (other := shutil.which("uv")):
             raise
         return other
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return str(UV)
+    return str(uv)
 
 
 def base_python() -> str:

@@ -6,6 +6,7 @@ where the script keeps it: a shell script that makes a virtual environment witho
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -42,9 +43,9 @@ class Clone:
         (root / "autorepost_app" / "cli.py").write_text(WEB)
         (root / "requirements.lock").write_text("one==1.0\n")
         shutil.copy(SCRIPT, root)
-        version = re.search(r'^UV_VERSION = "(.+)"', SCRIPT.read_text(), re.MULTILINE)
-        assert version is not None
-        uv = root / ".tools" / f"uv-{version[1]}" / "bin" / "uv"
+        tools_lock = shutil.copy(SCRIPT.with_name("requirements-tools.lock"), root)
+        digest = hashlib.sha256(Path(tools_lock).read_bytes()).hexdigest()[:12]
+        uv = root / ".tools" / f"uv-{digest}" / "bin" / "uv"
         uv.parent.mkdir(parents=True)
         uv.write_text(UV_STAND_IN.replace("{python}", sys.executable))
         uv.chmod(0o755)
