@@ -10,9 +10,9 @@ from typing import Any, Final
 import dagster as dg
 from PIL import Image
 
-from autorepost_app.persistence.models import Original, Post, Publication, Rendition
 from autorepost_app.services.house import House
 from autorepost_app.services.record import Story
+from autorepost_app.services.rows import Original, Post, Publication, Rendition
 
 _PICTURE_SIDE: Final = 160
 _PICTURE_QUALITY: Final = 60

@@ -25,10 +25,10 @@ from autorepost_app.domain.connections import ConnectionStatus
 from autorepost_app.domain.identity import TenantId, TenantScope
 from autorepost_app.domain.publications import FINAL, State
 from autorepost_app.domain.rules import RuleDestination
-from autorepost_app.persistence.models import Connection
 from autorepost_app.services import connect, rules, workspaces
 from autorepost_app.services.house import House
 from autorepost_app.services.record import Story, recent
+from autorepost_app.services.rows import Connection
 
 HANDLE: Final = "mia.makes"
 _NAME: Final = "Mia Makes"

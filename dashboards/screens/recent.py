@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from autorepost_app.domain.publications import State
-from autorepost_app.persistence.models import Publication
 from autorepost_app.services.record import Story, recent
+from autorepost_app.services.rows import Publication
 from dashboards.house import OPERATOR, this_house
 
 _SHOWN = 30
