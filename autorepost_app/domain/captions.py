@@ -6,17 +6,19 @@ written, and a doubled brace is a brace. Fitting to a platform's limits is the p
 
 from __future__ import annotations
 
-import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import regex
+
 from autorepost_app.domain.errors import UserError
 
-HASHTAG: Final = re.compile(r"(?<![\w&/])#(\w*[^\W\d_]\w*)", re.UNICODE)
+# one after the other without a space is several; `regex`, because to `re` a Hindi or Thai vowel sign ends the word
+HASHTAGS: Final = regex.compile(r"(?<![\w&/])(?:#\w*[^\W\d_]\w*)+")
 VARIABLES: Final[Mapping[str, str]] = {
-    "caption": "the TikTok caption as it was written",
+    "caption": "the caption as it was written at the source",
     "text": "the caption without its hashtags",
     "hashtags": "the caption's hashtags",
     "handle": "the creator's handle at the source, with @",
@@ -36,15 +38,16 @@ class CaptionSource:
 def hashtags_of(caption: str) -> tuple[str, ...]:
     """Without `#`, in order, each once (compared without case)."""
     seen: dict[str, str] = {}
-    for match in HASHTAG.finditer(caption):
-        seen.setdefault(match[1].casefold(), match[1])
+    for match in HASHTAGS.finditer(caption):
+        for tag in match[0].split("#")[1:]:
+            seen.setdefault(tag.casefold(), tag)
     return tuple(seen.values())
 
 
 def title_of(caption: str) -> str:
     """The first line that has words beside hashtags, without them; the first hashtag where there is none."""
     for line in caption.splitlines():
-        words = _tidy(HASHTAG.sub("", line))
+        words = _tidy(HASHTAGS.sub("", line))
         if words:
             return words
     return next(iter(hashtags_of(caption)), "")
@@ -56,7 +59,7 @@ def render(template: str, source: CaptionSource) -> str:
     caption = source.caption.strip()
     values = {
         "caption": caption,
-        "text": _tidy(HASHTAG.sub("", caption)),
+        "text": _tidy(HASHTAGS.sub("", caption)),
         "hashtags": " ".join(f"#{tag}" for tag in hashtags_of(caption)),
         "handle": "@" + source.handle.removeprefix("@"),
         "link": source.link,
@@ -85,5 +88,5 @@ def check_template(template: str) -> None:
 
 
 def _tidy(text: str) -> str:
-    lines = (re.sub(r"[ \t]{2,}", " ", line).strip() for line in text.splitlines())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    lines = (regex.sub(r"[ \t]{2,}", " ", line).strip() for line in text.splitlines())
+    return regex.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
