@@ -24,7 +24,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    home: Path = Path(".autorepost")
+    home: Annotated[Path, Field(validate_default=True)] = Path(".autorepost")
     database_url: SecretStr | None = None
     store_url: str = ""
     keys: str = ""
