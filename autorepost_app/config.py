@@ -7,6 +7,7 @@ setting that is silently ignored is a post at the wrong place.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -41,6 +42,17 @@ class Settings(BaseModel):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("host")
+    @classmethod
+    def _is_this_machine(cls, value: str) -> str:
+        """Nobody can sign in yet, so whoever reaches the port is an operator."""
+        if not _is_loopback(value):
+            raise ValueError(
+                "must be 127.0.0.1 or localhost until people can sign in; to be reached from elsewhere, "
+                "put a server that asks who comes in front of it"
+            )
+        return value
 
     @field_validator("database_url")
     @classmethod
@@ -106,6 +118,14 @@ def read(environ: Mapping[str, str], platform_names: Iterable[str] = ()) -> Sett
         return Settings.model_validate(values)
     except ValidationError as error:
         raise _wrong(error) from error
+
+
+def _is_loopback(host: str) -> bool:
+    """IPv4 only: addresses are written into URLs as they are."""
+    try:
+        return ipaddress.IPv4Address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _unknown(name: str, known: set[str]) -> UserError:

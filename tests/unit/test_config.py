@@ -52,6 +52,9 @@ def test_the_field_that_collects_platforms_is_no_setting() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("HOST", "0.0.0.0"),
+        ("HOST", "192.168.1.7"),
+        ("HOST", "repost.example.org"),
         ("PORT", "0"),
         ("PORT", "65536"),
         ("PORT", "http"),
@@ -92,7 +95,7 @@ def test_a_trailing_slash_of_the_public_address_does_not_double() -> None:
 
 
 def test_the_address_follows_host_and_port_unless_it_is_set() -> None:
-    assert read(_set(HOST="0.0.0.0", PORT="9000")).url == "http://0.0.0.0:9000"
+    assert read(_set(HOST="127.0.0.2", PORT="9000")).url == "http://127.0.0.2:9000"
 
 
 def test_keys_are_a_file_by_path_or_a_key_in_kms() -> None:
