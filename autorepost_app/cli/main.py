@@ -62,14 +62,15 @@ def sandbox(port: int, state: Path | None) -> None:
 
 
 @main.command()
-def migrate() -> None:
+@click.option("--check", is_flag=True, help="Then compare its tables with what this version expects.")
+def migrate(check: bool) -> None:
     """Bring the database to this version, then stop."""
     with errors_in_words():
         from autorepost_app.cli.product import current_settings, migrate_only
 
         settings = current_settings()
         with step("database"):
-            migrate_only(settings)
+            migrate_only(settings, check=check)
 
 
 @main.command()

@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,7 +23,7 @@ from autorepost_app.cli.terminal import environment, tell_process
 from autorepost_app.config import PREFIX, Settings
 from autorepost_app.domain.errors import UserError
 from autorepost_app.media.binaries import resolve_binaries
-from autorepost_app.persistence.access import AccessFile, prepare
+from autorepost_app.persistence.access import AccessFile, differences, prepare
 from autorepost_app.persistence.schema import create_database
 from autorepost_app.persistence.server import EmbeddedPostgres
 from autorepost_app.processes import Inline, ProcessSpec, Supervisor, require_port
@@ -192,14 +193,23 @@ def start_embedded(server: EmbeddedPostgres) -> str:
     return server.admin_url(DATABASE_NAME)
 
 
-def migrate_only(settings: Settings) -> None:
-    """Leaves the database as it found it: running or not."""
+def migrate_only(settings: Settings, *, check: bool = False) -> None:
+    """Leaves the database as it found it: running or not. Raises UserError where `check` finds a difference."""
+    with _owner_address(settings) as owner:
+        prepare(settings.home, owner)
+        found = differences(owner) if check else []
+    if found:
+        raise UserError("The migrated tables are not what the models say.", remedy="\n  ".join(found))
+
+
+@contextmanager
+def _owner_address(settings: Settings) -> Iterator[str]:
     make_home(settings.home)
     if settings.database_url is not None:
-        prepare(settings.home, settings.database_url.get_secret_value())
+        yield settings.database_url.get_secret_value()
         return
     with embedded(settings) as server:
-        prepare(settings.home, start_embedded(server))
+        yield start_embedded(server)
 
 
 def current_settings(extra: Mapping[str, str] | None = None) -> Settings:
