@@ -66,7 +66,7 @@ MOVES: Final[tuple[Move, ...]] = (
     Move("freeze", _S.PREPARING, _S.READY, By.WORKER, "media, text and options are frozen"),
     Move("skip", _S.DETECTED, _S.SKIPPED, By.WORKER, "the rule says no"),
     Move("skip_unfit", _S.PREPARING, _S.SKIPPED, By.WORKER, "the rule says no, now that the file is known"),
-    Move("refuse", _S.PREPARING, _S.FAILED, By.WORKER, "the media cannot be made to fit", proof="never_sent"),
+    Move("refuse", _S.PREPARING, _S.FAILED, By.WORKER, "the media cannot be made to fit", proof="not_sent"),
     Move("cancel_detected", _S.DETECTED, _S.CANCELLED, By.PERSON, "a person said no"),
     Move("cancel_preparing", _S.PREPARING, _S.CANCELLED, By.PERSON, "a person said no"),
     Move("cancel_ready", _S.READY, _S.CANCELLED, By.PERSON, "a person said no"),
@@ -77,7 +77,7 @@ MOVES: Final[tuple[Move, ...]] = (
     Move("hold", _S.STAGING, _S.STAGING, By.WORKER, "the platform is still working on it", fenced=True),
     Move("postpone", _S.STAGING, _S.READY, By.WORKER, "a limit, a passing fault or a dead handle", fenced=True),
     Move(
-        "reject", _S.STAGING, _S.FAILED, By.WORKER, "the platform will never take it", fenced=True, proof="never_sent"
+        "reject", _S.STAGING, _S.FAILED, By.WORKER, "the platform will never take it", fenced=True, proof="not_sent"
     ),
     # the send
     Move(
@@ -128,6 +128,7 @@ MOVES: Final[tuple[Move, ...]] = (
     Move("repeat_prepare", _S.FAILED, _S.PREPARING, By.PERSON, "try again from the file"),
     # live evidence wins for ever
     Move("failed_but_live", _S.FAILED, _S.PUBLISHED, By.RECONCILER, "evidence says it is live", proof="live"),
+    Move("cancelled_but_live", _S.CANCELLED, _S.PUBLISHED, By.RECONCILER, "evidence says it is live", proof="live"),
     Move("dropped_but_live", _S.DROPPED, _S.PUBLISHED, By.RECONCILER, "evidence says it is live", proof="live"),
 )
 
@@ -142,14 +143,17 @@ UNSENT: Final = frozenset({State.DETECTED, State.PREPARING, State.READY, State.S
 
 
 class EvidenceKind(StrEnum):
-    """What a read, an answer or a person proved. Append-only; LIVE outranks everything, for ever."""
+    """What a read, an answer or a person proved. Append-only; LIVE outranks everything, for ever.
+
+    NOT_SENT speaks of its own attempt only: what earlier ones sent has its own evidence.
+    """
 
     LIVE = "live"
     ABSENT = "absent"
     NOT_DONE = "not_done"
     UNCLEAR = "unclear"
     UNDECIDED = "undecided"
-    NEVER_SENT = "never_sent"
+    NOT_SENT = "not_sent"
 
 
 @dataclass(frozen=True, slots=True)

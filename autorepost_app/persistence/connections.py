@@ -53,24 +53,18 @@ def save(session: Session, values: Mapping[str, Any]) -> Connection:
     return session.scalars(statement, execution_options={"populate_existing": True}).one()
 
 
-def lock_refresh(session: Session, connection_id: str) -> Connection:
-    """Waits until this transaction is the only one refreshing that connection, then reads and locks it anew."""
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"connection:{connection_id}", 0))))
+def lock(session: Session, connection_id: str) -> Connection:
+    """The row, this transaction's alone until it ends. Raises KeyError for an id that is not visible here."""
     found = session.get(Connection, connection_id, populate_existing=True, with_for_update=True)
     if found is None:
         raise KeyError(connection_id)
     return found
 
 
-def set_status(session: Session, connection_id: str, status: ConnectionStatus, reason: str = "") -> bool:
-    """True when this changed something."""
-    changed = session.execute(
-        update(Connection)
-        .where(Connection.id == connection_id, Connection.status != status)
-        .values(status=status, status_reason=reason)
-        .returning(Connection.id)
-    )
-    return changed.first() is not None
+def lock_refresh(session: Session, connection_id: str) -> Connection:
+    """Waits until this transaction is the only one refreshing that connection, then reads and locks it anew."""
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"connection:{connection_id}", 0))))
+    return lock(session, connection_id)
 
 
 def next_to_poll(session: Session, *, platforms: list[str], now: datetime, limit: int) -> list[Connection]:
@@ -91,6 +85,11 @@ def next_to_poll(session: Session, *, platforms: list[str], now: datetime, limit
     )
     statement = update(Connection).where(Connection.id.in_(chosen)).values(last_polled_at=now).returning(Connection)
     return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def ask_now(session: Session) -> None:
+    """Every source is due, whenever it was asked last."""
+    session.execute(update(Connection).values(poll_not_before_at=None))
 
 
 def polled_well(session: Session, connection_id: str, *, now: datetime, not_before_at: datetime, deep: bool) -> None:

@@ -419,6 +419,7 @@ class Evidence(Base):
         _of_tenant("publication_id", "publications"),
         Index(None, "publication_id", "id"),
         Index(None, "tenant_id"),
+        Index("evidence_late_idx", "publication_id", postgresql_where=text("source = 'late_answer' and kind = 'live'")),
         _one_of("kind", EvidenceKind),
     )
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)

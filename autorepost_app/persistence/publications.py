@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import and_, case, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
 from autorepost_app.domain.publications import FINAL, MOVE, EvidenceKind, Move, State
-from autorepost_app.persistence.models import Attempt, Evidence, Publication
+from autorepost_app.persistence.models import Attempt, Evidence, Post, Publication
 
 _LEASE_FREE: Final[Mapping[str, None]] = {"lease_owner": None, "lease_until": None}
 _CLAIMABLE: Final = (State.READY, State.STAGING)
@@ -104,16 +104,21 @@ def set_url(session: Session, publication_id: str, url: str) -> None:
 
 def wake(session: Session, connection_id: str, now: datetime) -> None:
     """What waited for that connection to be connected again is due now, but never before its rule wants it."""
+    theirs = select(Post.id).where(Post.connection_id == connection_id)
+    sends = and_(Publication.connection_id == connection_id, Publication.state.in_([*_CLAIMABLE, *_READABLE]))
+    fetches = and_(Publication.post_id.in_(theirs), Publication.state == State.PREPARING)
     session.execute(
         update(Publication)
-        .where(Publication.connection_id == connection_id, Publication.state.in_([*_CLAIMABLE, *_READABLE]))
-        .where(Publication.lease_until.is_(None))
-        .values(due_at=func.greatest(Publication.publish_at, now), waiting_for="")
+        .where(or_(sends, fetches), Publication.lease_until.is_(None))
+        .values(
+            due_at=case((fetches, now), else_=func.greatest(Publication.publish_at, now)),
+            waiting_for="",
+        )
     )
 
 
 def counts_by_state(session: Session) -> dict[str, int]:
-    rows = session.execute(select(Publication.state, func.count()).group_by(Publication.state)).tuples()
+    rows = session.execute(select(Publication.state, func.count()).group_by(Publication.state))
     return dict(rows.all())
 
 
@@ -382,6 +387,22 @@ def live_evidence(session: Session, publication_id: str) -> Evidence | None:
         .order_by(Evidence.id)
         .limit(1)
     ).one_or_none()
+
+
+def live_after_all(session: Session, states: Iterable[State]) -> list[tuple[Publication, Evidence]]:
+    """Publications in `states` of which a late answer says that they are live, each with the first such answer."""
+    statement = (
+        select(Publication, Evidence)
+        .join(Evidence, Evidence.publication_id == Publication.id)
+        .where(text("evidence.source = 'late_answer' and evidence.kind = 'live'"))
+        .where(Publication.state.in_(list(states)))
+        .order_by(Evidence.id)
+        .with_for_update(skip_locked=True, of=Publication)
+    )
+    first: dict[str, tuple[Publication, Evidence]] = {}
+    for row, seen in session.execute(statement).tuples():
+        first.setdefault(row.id, (row, seen))
+    return list(first.values())
 
 
 def bound_ids(session: Session, platform: str, external_account_id: str, ids: Iterable[str]) -> set[str]:

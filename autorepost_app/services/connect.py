@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Final
 
 from autorepost_app.domain.connections import ConnectionStatus, missing_scopes, same_account
-from autorepost_app.domain.errors import UserError
+from autorepost_app.domain.errors import PlatformFault, UserError
 from autorepost_app.domain.identity import TenantScope
 from autorepost_app.persistence import connections, ledger, publications
 from autorepost_app.persistence.models import Connection
@@ -58,6 +58,8 @@ def begin(
     consent = house.platforms.parts(platform).authoriser.consent(login=chosen, redirect_uri=redirect_uri, state=state)
     place = Place(scope.tenant_id, _hash(state), "verifier")
     with house.db.tenant(scope) as session:
+        if connection_id is not None and connections.get(session, connection_id).platform != platform:
+            raise UserError(f"That connection is not one to {manifest.name}.", field="connection_id")
         connections.keep_consent(
             session,
             {
@@ -88,7 +90,11 @@ def finish(house: House, scope: TenantScope, reply: Mapping[str, str], *, choose
         )
     manifest = house.platforms.manifest(consent.platform)
     code = _code(manifest, reply)
-    found = _exchange(house, consent, code)
+    try:
+        found = _exchange(house, consent, code)
+    except PlatformFault as fault:
+        text = f"{manifest.name} was not connected: {fault.verdict.text}"
+        raise UserError(text, remedy="Start connecting again.", field="code") from fault
     chosen = _choose(manifest, found, choose)
     _check_scopes(manifest, consent.login, chosen)
     if consent.connection_id is not None:
@@ -102,9 +108,9 @@ def disconnect(house: House, scope: TenantScope, connection_id: str) -> None:
     """Ends the grant here and at the platform. History, rules and publications stay."""
     with house.db.tenant(scope) as session:
         connection = connections.get(session, connection_id)
-    house.platforms.parts(connection.platform).authoriser.revoke(
-        login=connection.login, tokens=open_tokens(house, connection)
-    )
+    if connection.status == ConnectionStatus.DISCONNECTED:
+        return
+    left = _revoked(house, connection)
     with house.db.tenant(scope) as session:
         row = connections.get(session, connection_id)
         row.status, row.status_reason = ConnectionStatus.DISCONNECTED, "disconnected by a person"
@@ -114,9 +120,20 @@ def disconnect(house: House, scope: TenantScope, connection_id: str) -> None:
             tenant_id=scope.tenant_id,
             at=house.clock(),
             kind="connection.disconnected",
-            text=f"@{row.handle} was disconnected.",
+            text=f"@{row.handle} was disconnected.{left}",
             connection_id=connection_id,
         )
+
+
+def _revoked(house: House, connection: Connection) -> str:
+    """Tells the platform; a platform that cannot be told keeps nobody connected here. What is left to do, in words."""
+    authoriser = house.platforms.parts(connection.platform).authoriser
+    try:
+        authoriser.revoke(login=connection.login, tokens=open_tokens(house, connection))
+    except PlatformFault:
+        name = house.platforms.manifest(connection.platform).name
+        return f" {name} could not be told: remove the permission there, too."
+    return ""
 
 
 def connections_of(house: House, scope: TenantScope) -> list[Connection]:

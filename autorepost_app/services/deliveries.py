@@ -68,14 +68,18 @@ class Loaded:
     rendition: Rendition
 
 
-def load(session: Session, lease: Lease) -> Loaded:
-    """Raises PayloadChanged when what would be sent is not what was frozen."""
-    row = publications.get(session, lease.publication_id)
+def load(session: Session, publication_id: str, attempt_id: str) -> Loaded:
+    row = publications.get(session, publication_id)
     rendition = posts.rendition(session, str(row.rendition_id))
+    return Loaded(row, publications.attempt(session, attempt_id), rendition)
+
+
+def check_frozen(loaded: Loaded) -> None:
+    """Before a send. Raises PayloadChanged when what would be sent is not what was frozen."""
+    row, media = loaded.row, loaded.rendition.sha256
     words = {name: row.text[name] for name in ("body", "title", "tags")}
-    if payload_fingerprint(media_sha256=rendition.sha256, text=words, options=row.options) != row.fingerprint:
+    if payload_fingerprint(media_sha256=media, text=words, options=row.options) != row.fingerprint:
         raise PayloadChanged(f"publication {row.id} no longer matches its fingerprint")
-    return Loaded(row, publications.attempt(session, lease.attempt_id), rendition)
 
 
 def delivery_of(house: House, loaded: Loaded, grant: Grant, report: Callable[[str, float], None]) -> Delivery:

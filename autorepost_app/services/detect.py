@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from autorepost_app.domain.connections import ConnectionStatus
 from autorepost_app.domain.errors import PlatformFault, Reconnect, WaitUntil
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.posts import PostIdentity, SourcePost
@@ -63,8 +64,9 @@ def poll_due(house: House, scope: SystemScope, *, limit: int, workers: int = 16)
 
 def detect(house: House, scope: SystemScope, connection: Connection) -> Detected:
     """Polls one source. A platform's refusal becomes the connection's state; anything else is a bug and is raised."""
+    deep = connection.deep_polled_at is None or house.clock() - connection.deep_polled_at >= _DEEP_EVERY
     try:
-        found = list(_unknown_posts(house, scope, connection))
+        found = list(_unknown_posts(house, scope, connection, pages_at_least=_DEEP_PAGES if deep else 1))
     except PlatformFault as fault:
         _poll_failed(house, scope, connection, fault)
         return Detected(connection.id, fault=fault.verdict.text)
@@ -78,16 +80,18 @@ def detect(house: House, scope: SystemScope, connection: Connection) -> Detected
             connection.id,
             now=now,
             not_before_at=now + timedelta(seconds=_gap_seconds(house, connection)),
-            deep=_deep_is_due(house, connection),
+            deep=deep,
         )
     return Detected(connection.id, tuple(_identity(post) for post in added), promised)
 
 
-def _unknown_posts(house: House, scope: SystemScope, connection: Connection) -> Iterator[SourcePost]:
+def _unknown_posts(
+    house: House, scope: SystemScope, connection: Connection, *, pages_at_least: int
+) -> Iterator[SourcePost]:
     """The posts we do not have, newest first: page by page until one we know, or one from before the connection."""
     source = house.platforms.source(connection.platform)
     grant = tokens.grant_for(house, scope, connection.id)
-    cursor, pages_left = None, _DEEP_PAGES if _deep_is_due(house, connection) else 1
+    cursor, pages_left = None, pages_at_least
     while True:
         try:
             page = source.list_posts(grant, cursor)
@@ -101,10 +105,6 @@ def _unknown_posts(house: House, scope: SystemScope, connection: Connection) -> 
         caught_up = bool(known) or any(post.posted_at < connection.watermark_at for post in page.posts)
         if cursor is None or (caught_up and pages_left <= 0):
             return
-
-
-def _deep_is_due(house: House, connection: Connection) -> bool:
-    return connection.deep_polled_at is None or house.clock() - connection.deep_polled_at >= _DEEP_EVERY
 
 
 def _renewed(house: House, scope: SystemScope, connection: Connection, grant: Grant, fault: PlatformFault) -> Grant:
@@ -179,13 +179,14 @@ def _promise(house: House, session: Session, post: Post, rules: list[Rule], now:
             continue
         for destination in rule.destinations:
             connection = connections.get(session, destination.connection_id)
+            leave = decision.reason if isinstance(decision, Leave) else _gone(connection)
             values = {
                 **_publication_row(post, connection, rule.id, now),
                 "publish_at": now if isinstance(decision, Leave) else decision.due_at,
                 "template": destination.template,
                 "options": dict(destination.options),
             }
-            promise = _Promise(values, decision.reason if isinstance(decision, Leave) else None)
+            promise = _Promise(values, leave)
             if connection.id not in wanted or wanted[connection.id].leave is not None:
                 wanted[connection.id] = promise
     made = publications.promise(session, [promise.values for promise in wanted.values()])
@@ -195,6 +196,12 @@ def _promise(house: House, session: Session, post: Post, rules: list[Rule], now:
         if reason is not None:
             publications.move(session, "skip", row, now=now, reason=f"Left out because {reason}.")
     return sum(row.state == State.DETECTED for row in made)
+
+
+def _gone(connection: Connection) -> str | None:
+    """What a person has disconnected gathers no backlog, to be let loose by connecting again months later."""
+    disconnected = connection.status == ConnectionStatus.DISCONNECTED
+    return f"@{connection.handle} was disconnected when it was found" if disconnected else None
 
 
 def _publication_row(post: Post, connection: Connection, rule_id: str, now: datetime) -> dict[str, Any]:

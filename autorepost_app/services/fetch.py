@@ -140,7 +140,7 @@ def _stop_one(house: House, session: Session, row: Publication, verdict: Verdict
     wait = _wait_seconds(house, row, verdict)
     if wait is None:
         remedy = verdict.remedy if isinstance(verdict, Rejected) else ""
-        proof = Proof(EvidenceKind.NEVER_SENT, "worker", "its file could not be fetched", now, detail=verdict.detail)
+        proof = Proof(EvidenceKind.NOT_SENT, "worker", "its file could not be fetched", now, detail=verdict.detail)
         publications.move(session, "refuse", row, now=now, proof=proof, reason=verdict.text, remedy=remedy)
         ledger.tell(
             session,

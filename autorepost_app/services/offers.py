@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from autorepost_app.domain.identity import SystemScope
@@ -30,11 +30,18 @@ class Offer:
 
 
 def offer(house: House, scope: SystemScope, *, limit: int) -> list[Offer]:
-    """Claims posts with something due for a while; the same post is not offered again until its run is over."""
+    """Claims posts with something due for a while; the same post is not offered again until its run is over.
+
+    A post that several tenants have is offered once, for all of them.
+    """
     now = house.clock()
     with house.db.system(scope) as session:
         rows = posts.offer(session, now=now, until=now + _OFFER_LASTS, limit=limit)
-        return [_offer(session, row) for row in rows]
+        made: dict[PostIdentity, Offer] = {}
+        for each in (_offer(session, row) for row in rows):
+            first = made.setdefault(each.identity, each)
+            made[each.identity] = replace(first, from_start=first.from_start or each.from_start)
+    return list(made.values())
 
 
 def close(house: House, scope: SystemScope, identity: PostIdentity) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
-from autorepost_app.domain.errors import UserError
-from autorepost_app.domain.identity import TenantScope
+from autorepost_app.domain.errors import PlatformFault, UserError
+from autorepost_app.domain.identity import SystemScope, TenantScope
 from autorepost_app.domain.publications import EvidenceKind, State
 from autorepost_app.persistence import ledger, publications
 from autorepost_app.persistence.engine import Session
-from autorepost_app.persistence.models import Publication
+from autorepost_app.persistence.models import Attempt, Publication
 from autorepost_app.persistence.publications import MoveLost, Proof
+from autorepost_app.platform_kit.protocol import Live
+from autorepost_app.services import deliveries, reads, reconcile
+from autorepost_app.services.deliveries import Loaded
 from autorepost_app.services.house import House
+
+_LOOKING: Final = SystemScope("settle")
+"""Tokens are used on behalf of the house, also when a person asks."""
 
 _CANCEL = {
     State.DETECTED: "cancel_detected",
@@ -40,6 +47,8 @@ def repeat(house: House, scope: TenantScope, publication_id: str) -> Publication
             raise UserError(
                 "Only a failed publication can be tried again.", remedy="Nothing has to be done.", field="publication"
             )
+        if publications.live_evidence(session, row.id) is not None:
+            raise UserError("There is proof that it is live.", remedy="Reload the page.", field="publication")
         name = "repeat" if row.fingerprint else "repeat_prepare"
         changes: dict[str, Any] = {"due_at": house.clock(), "faults": 0, "reason": "", "remedy": "", "waiting_for": ""}
         return _move(house, session, scope, name, row, "will be tried again.", **changes)
@@ -59,22 +68,27 @@ def settle_live(house: House, scope: TenantScope, publication_id: str, url: str)
 
 
 def settle_absent(house: House, scope: TenantScope, publication_id: str) -> Publication:
-    """A person has looked and it is not there: it is sent again. Raises UserError while a send may still arrive."""
+    """A person has looked and it is not there: it is sent again.
+
+    Raises UserError while a send may still arrive, and when a last look of our own fails or finds it.
+    """
     with house.db.tenant(scope) as session:
         row = _in_review(session, publication_id)
-        spec = house.platforms.destination_spec(row.platform)
-        sent_at = row.last_sent_at or row.state_at
-        quiet_at = house.times.quiet_at(sent_at, spec.reconcile.request_lifetime_seconds)
-        if house.clock() < quiet_at:
-            minutes = int((quiet_at - house.clock()) / timedelta(minutes=1)) + 1
-            raise UserError(
-                "The last send may still arrive.", remedy=f"Look again in {minutes} minutes.", field="publication"
-            )
-        if publications.live_evidence(session, row.id) is not None:
-            raise UserError("There is proof that it is live.", remedy="Reload the page.", field="publication")
-        proof = _said(house, scope, EvidenceKind.ABSENT, "a person has looked and it is not there")
-        changes: dict[str, Any] = {"due_at": house.clock(), "faults": 0, "reason": "", "waiting_for": ""}
-        return _move(house, session, scope, "review_absent", row, "is sent again.", proof=proof, **changes)
+        _must_be_quiet(house, row)
+        loaded = deliveries.load(session, row.id, str(row.attempt_id))
+        before = reads.unclear_before(session, loaded)
+    found = _last_look(house, loaded, before)
+    with house.db.tenant(scope) as session:
+        row = _in_review(session, publication_id)
+        if found is not None:
+            publications.record(session, row, found)
+        live = publications.live_evidence(session, row.id)
+        if live is None:
+            return _send_again(house, session, scope, row)
+    reconcile.heed_late_answers(house, _LOOKING)
+    raise UserError(
+        "It is live: we have just found it.", remedy=f"See {live.url or 'the account'}.", field="publication"
+    )
 
 
 def drop(house: House, scope: TenantScope, publication_id: str) -> Publication:
@@ -100,6 +114,38 @@ def _in_review(session: Session, publication_id: str) -> Publication:
             "This publication does not wait for a decision.", remedy="Reload the page.", field="publication"
         )
     return row
+
+
+def _must_be_quiet(house: House, row: Publication) -> None:
+    spec = house.platforms.destination_spec(row.platform)
+    quiet_at = house.times.quiet_at(row.last_sent_at or row.state_at, spec.reconcile.request_lifetime_seconds)
+    if house.clock() < quiet_at:
+        minutes = int((quiet_at - house.clock()) / timedelta(minutes=1)) + 1
+        raise UserError(
+            "The last send may still arrive.", remedy=f"Look again in {minutes} minutes.", field="publication"
+        )
+
+
+def _last_look(house: House, loaded: Loaded, before: Sequence[Attempt]) -> Proof | None:
+    """Proof that it is live after all, or None. Whoever cannot look must not send."""
+    try:
+        found = reads.look(house, _LOOKING, loaded, before)
+    except PlatformFault as fault:
+        raise UserError(
+            f"We could not look once more ourselves: {fault.verdict.text}",
+            remedy="Try again when that is over.",
+            field="publication",
+        ) from fault
+    if not isinstance(found, Live):
+        return None
+    proof, now = found.proof, house.clock()
+    return Proof(EvidenceKind.LIVE, "late_answer", proof, now, external_id=found.external_id, url=found.url)
+
+
+def _send_again(house: House, session: Session, scope: TenantScope, row: Publication) -> Publication:
+    proof = _said(house, scope, EvidenceKind.ABSENT, "a person has looked and it is not there")
+    changes: dict[str, Any] = {"due_at": house.clock(), "faults": 0, "reason": "", "waiting_for": ""}
+    return _move(house, session, scope, "review_absent", row, "is sent again.", proof=proof, **changes)
 
 
 def _too_late(row: Publication) -> UserError:

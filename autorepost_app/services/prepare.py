@@ -184,7 +184,7 @@ def _settle(house: House, scope: SystemScope, publication_id: str, chosen: Plan,
 
 def _refuse(house: House, session: Session, row: Publication, refusal: Refusal) -> None:
     now = house.clock()
-    proof = Proof(EvidenceKind.NEVER_SENT, "worker", "the file cannot be made to fit", now)
+    proof = Proof(EvidenceKind.NOT_SENT, "worker", "the file cannot be made to fit", now)
     publications.move(session, "refuse", row, now=now, proof=proof, reason=refusal.reason, remedy=refusal.remedy)
     ledger.tell(
         session,

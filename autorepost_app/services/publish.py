@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ from autorepost_app.platform_kit.protocol import (
     Staged,
     Unknown,
 )
-from autorepost_app.services import deliveries, tokens
+from autorepost_app.services import deliveries, reads, tokens
 from autorepost_app.services.fetch import Progress
 from autorepost_app.services.house import House
 
@@ -87,18 +87,25 @@ class _Sending:
         self.stayed_at = time.monotonic()
         self.profile_url: str | None = None
         with house.db.system(scope) as session:
-            self.loaded = deliveries.load(session, lease)
+            self.loaded = deliveries.load(session, lease.publication_id, lease.attempt_id)
+            self.before = reads.unclear_before(session, self.loaded)
+        deliveries.check_frozen(self.loaded)
         self.row = self.loaded.row
         self.platform = house.platforms.manifest(self.row.platform)
         self.spec = house.platforms.destination_spec(self.row.platform)
         self.handles = deliveries.open_handles(house, self.loaded.attempt)
 
     def run(self, patience_seconds: float) -> None:
+        with self.house.db.system(self.scope) as session:
+            if self._live_already(session):
+                return
         try:
             destination = self.house.platforms.destination(self.row.platform)
             grant = tokens.grant_for(self.house, self.scope, self.row.connection_id)
             self.profile_url = grant.account.url
             staged = self._stage(destination, grant, patience_seconds)
+            if staged is not None and self._came_out_before():
+                return
         except HandleDead as dead:
             self._start_anew(dead.verdict)
             return
@@ -107,6 +114,13 @@ class _Sending:
             return
         if staged is not None:
             self._commit(destination, staged)
+
+    def _live_already(self, session: Session) -> bool:
+        """Live evidence that came late ends everything, whatever was concluded before it (R4)."""
+        seen = publications.live_evidence(session, self.row.id)
+        if seen is not None:
+            self._published(session, "staged_but_live", seen.external_id, seen.url, seen.proof, source="late_answer")
+        return seen is not None
 
     # ------------------------------------------------------------------------------------------------------ staging
 
@@ -173,6 +187,8 @@ class _Sending:
         times, now = self.house.times, self.house.clock()
         window = deliveries.Window.opens_now(times.window_seconds, times.exchange_seconds)
         with self.house.db.system(self.scope) as session:
+            if self._live_already(session):
+                return
             publications.intend(
                 session,
                 self.lease,
@@ -181,7 +197,7 @@ class _Sending:
                 lease_until=now + timedelta(seconds=times.lease_seconds),
             )
         # R1: the commit of that transaction was acknowledged, or its exception has ended this worker's part
-        outcome = destination.commit(delivery, self.handles, window)
+        outcome = self._renewed(destination.commit(delivery, self.handles, window), delivery.grant)
         try:
             with self.house.db.system(self.scope) as session:
                 self._record(session, outcome)
@@ -190,6 +206,30 @@ class _Sending:
             raise
         if isinstance(outcome, Done) and outcome.url is None:
             self._bind_link(destination, delivery, outcome)
+
+    def _came_out_before(self) -> bool:
+        """A last look for what an earlier, unclear send became, after a person said that it is not there."""
+        if not self.before:
+            return False
+        found = reads.look(self.house, self.scope, self.loaded, self.before)
+        if isinstance(found, Live):
+            self._already_live(found)
+        return isinstance(found, Live)
+
+    def _renewed(self, outcome: Outcome, used: Grant) -> Outcome:
+        """A token that was refused at the send is dealt with now: renewed for the next try, or its owner is asked."""
+        if not isinstance(outcome, NotDone) or not isinstance(outcome.verdict, Reconnect):
+            return outcome
+        verdict: Verdict = outcome.verdict
+        if outcome.verdict.refresh_first:
+            try:
+                tokens.renew(self.house, self.scope, self.row.connection_id, used)
+                verdict = TryAgain(verdict.text, verdict.detail, verdict.code)
+            except PlatformFault as fault:
+                verdict = fault.verdict
+        if isinstance(verdict, Reconnect):
+            tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, verdict)
+        return replace(outcome, verdict=verdict)
 
     def _bind_link(self, destination: Destination, delivery: Delivery, outcome: Done) -> None:
         """Asks for the link that the answer left out. Nothing read after the commit can change what is known."""
@@ -297,7 +337,7 @@ class _Sending:
         with self.house.db.system(self.scope) as session:
             wait = self._wait_seconds(verdict)
             if wait is None:
-                proof = Proof(EvidenceKind.NEVER_SENT, "worker", "refused before the send", now, detail=verdict.detail)
+                proof = Proof(EvidenceKind.NOT_SENT, "worker", "refused before the send", now, detail=verdict.detail)
                 self._close(session, "rejected", _plain(verdict))
                 self._fail(session, "reject", verdict, proof)
             else:
@@ -333,7 +373,8 @@ class _Sending:
             waiting_for=verdict.text,
             faults=self.row.faults + 1 if counts else self.row.faults,
         )
-        self._tell(session, "publication.waiting", f"{self.platform.name}: {verdict.text}", verdict.detail)
+        if verdict.code != tokens.NOT_ACTIVE:  # the connection itself has said so, once
+            self._tell(session, "publication.waiting", f"{self.platform.name}: {verdict.text}", verdict.detail)
 
     def _fail(self, session: Session, name: str, verdict: Verdict, proof: Proof) -> None:
         now = self.house.clock()

@@ -15,14 +15,21 @@ from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import EvidenceKind, State, next_read_at
 from autorepost_app.persistence import ledger, publications
 from autorepost_app.persistence.engine import Session
-from autorepost_app.persistence.models import Publication
+from autorepost_app.persistence.models import Evidence, Publication
 from autorepost_app.persistence.publications import Lease, MoveLost, Proof
-from autorepost_app.platform_kit.protocol import Absent, Finding, Grant, KeyKind, Live, Undecided
-from autorepost_app.services import deliveries, tokens
+from autorepost_app.platform_kit.protocol import Absent, Finding, KeyKind, Live, Undecided
+from autorepost_app.services import deliveries, reads, tokens
 from autorepost_app.services.house import House
 
 MOST_SENDS: Final = 4
 _READING: Final = (State.UNKNOWN, State.RECONCILING)
+_LIVE_AFTER_ALL: Final = {
+    State.NEEDS_REVIEW: "review_found",
+    State.FAILED: "failed_but_live",
+    State.CANCELLED: "cancelled_but_live",
+    State.DROPPED: "dropped_but_live",
+}
+"""States that nobody works on any more, and their way out when live evidence turns up."""
 
 
 def sweep(house: House, scope: SystemScope, *, limit: int = 500) -> int:
@@ -36,10 +43,49 @@ def sweep(house: House, scope: SystemScope, *, limit: int = 500) -> int:
 
 
 def reconcile_due(house: House, scope: SystemScope, *, limit: int) -> list[Publication]:
-    """One read for each publication whose read is due. A read that fails delays no other."""
+    """Heeds late answers, then makes one read for each publication whose read is due; what became of each.
+
+    A read that fails delays no other: what is not a platform's refusal is raised when all have been read.
+    """
     with house.db.system(scope) as session:
         due = publications.due(session, _READING, house.clock(), limit)
-    return [reconcile(house, scope, row.id) for row in due]
+    read, broken = heed_late_answers(house, scope), []
+    for row in due:
+        try:
+            read.append(reconcile(house, scope, row.id))
+        except Exception as error:
+            broken.append(error)
+    if broken:
+        raise ExceptionGroup("reads that broke", broken)
+    return read
+
+
+def heed_late_answers(house: House, scope: SystemScope) -> list[Publication]:
+    """Live evidence wins over whatever was concluded before it came (R4); the publications it made PUBLISHED."""
+    now = house.clock()
+    with house.db.system(scope) as session:
+        return [
+            _heed(house, session, row, proof, now)
+            for row, proof in publications.live_after_all(session, list(_LIVE_AFTER_ALL))
+        ]
+
+
+def _heed(house: House, session: Session, row: Publication, seen: Evidence, now: datetime) -> Publication:
+    name = house.platforms.manifest(row.platform).name
+    _tell(house, session, row, "publication.published", f"{name}: the video is live after all.", seen.proof)
+    return publications.move(
+        session,
+        _LIVE_AFTER_ALL[State(row.state)],
+        row,
+        now=now,
+        proof=Proof(EvidenceKind.LIVE, "late_answer", seen.proof, now, external_id=seen.external_id, url=seen.url),
+        external_id=seen.external_id,
+        url=seen.url,
+        published_at=now,
+        reason="",
+        remedy="",
+        waiting_for="",
+    )
 
 
 def reconcile(house: House, scope: SystemScope, publication_id: str) -> Publication:
@@ -66,7 +112,8 @@ class _Reading:
         self.scope = scope
         self.lease = lease
         with house.db.system(scope) as session:
-            self.loaded = deliveries.load(session, lease)
+            self.loaded = deliveries.load(session, lease.publication_id, lease.attempt_id)
+            self.before = reads.unclear_before(session, self.loaded)
             self.seen_live = publications.live_evidence(session, lease.publication_id)
         self.row = self.loaded.row
         self.sent_at: datetime = self.row.last_sent_at or self.row.state_at
@@ -81,7 +128,7 @@ class _Reading:
         except MoveLost:
             if isinstance(finding, Live):  # R4: live evidence is kept whoever moves the publication
                 with self.house.db.system(self.scope) as session:
-                    publications.record(session, self.lease, self._live_proof(finding))
+                    publications.record(session, self.lease, self._live_proof(finding, source="late_answer"))
 
     def _what_is_known(self) -> Live | None:
         """Live evidence from a fenced-off sender needs no further read (R4)."""
@@ -91,39 +138,11 @@ class _Reading:
 
     def _look(self) -> Finding:
         try:
-            grant = tokens.grant_for(self.house, self.scope, self.row.connection_id)
-            try:
-                return self._ask(grant)
-            except PlatformFault as fault:
-                if not (isinstance(fault.verdict, Reconnect) and fault.verdict.refresh_first):
-                    raise
-                return self._ask(tokens.renew(self.house, self.scope, self.row.connection_id, grant))
+            return reads.look(self.house, self.scope, self.loaded, self.before)
         except PlatformFault as fault:
             if isinstance(fault.verdict, Reconnect):
                 tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, fault.verdict)
             return Undecided(f"the read failed: {fault.verdict.text} {fault.verdict.detail}".strip())
-
-    def _ask(self, grant: Grant) -> Finding:
-        destination = self.house.platforms.destination(self.row.platform)
-        delivery = deliveries.delivery_of(self.house, self.loaded, grant, lambda _step, _fraction: None)
-        handles = deliveries.open_handles(self.house, self.loaded.attempt)
-        finding = destination.check(delivery, handles)
-        if isinstance(finding, Absent):
-            return finding
-        if isinstance(finding, Live) and finding.external_id is not None:
-            return finding
-        found = destination.find(delivery, handles)
-        if isinstance(found, Live) and self._is_free(found.external_id):
-            return found
-        return finding
-
-    def _is_free(self, external_id: str | None) -> bool:
-        """An id that another publication has is not ours: binding is on unique evidence only."""
-        if external_id is None:
-            return True
-        with self.house.db.system(self.scope) as session:
-            bound = publications.bound_ids(session, self.row.platform, self.row.external_account_id, [external_id])
-        return not bound
 
     def _conclude(self, session: Session, finding: Finding) -> None:
         match finding:
@@ -147,10 +166,10 @@ class _Reading:
         sent = [each for each in publications.attempts_of(session, self.row.id) if each.intended_at is not None]
         return len(sent) >= MOST_SENDS
 
-    def _live_proof(self, finding: Live) -> Proof:
+    def _live_proof(self, finding: Live, *, source: str = "read") -> Proof:
         return Proof(
             EvidenceKind.LIVE,
-            "read",
+            source,
             finding.proof,
             self.house.clock(),
             external_id=finding.external_id,

@@ -6,6 +6,8 @@ by an advisory lock; the row is read again under it; the answer is stored before
 
 from __future__ import annotations
 
+from typing import Final
+
 from autorepost_app.domain.connections import ConnectionStatus, refresh_due
 from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Rejected
 from autorepost_app.domain.identity import SystemScope
@@ -15,6 +17,9 @@ from autorepost_app.persistence.secrets import Place
 from autorepost_app.platform_kit.protocol import Account, Grant, TokenSet
 from autorepost_app.services.house import House
 
+NOT_ACTIVE: Final = "not_active"
+"""The code of the verdict on a connection that is already known to need its owner."""
+
 
 def grant_for(house: House, scope: SystemScope, connection_id: str) -> Grant:
     """A grant whose token is good for now. Raises PlatformFault(Reconnect) when the connection is not active."""
@@ -22,7 +27,7 @@ def grant_for(house: House, scope: SystemScope, connection_id: str) -> Grant:
         connection = connections.get(session, connection_id)
     _must_be_active(connection)
     if _due(house, connection):
-        connection = _refreshed(house, scope, connection, seen_version=connection.token_version)
+        connection = _refreshed(house, scope, connection, old_serves=True)
     return _grant(house, connection)
 
 
@@ -34,15 +39,15 @@ def renew(house: House, scope: SystemScope, connection_id: str, stale: Grant) ->
     current = _grant(house, connection)
     if current.access_token != stale.access_token:
         return current
-    return _grant(house, _refreshed(house, scope, connection, seen_version=connection.token_version))
+    return _grant(house, _refreshed(house, scope, connection, old_serves=False))
 
 
 def needs_reconnect(house: House, scope: SystemScope, connection_id: str, verdict: Reconnect) -> None:
-    """Stops the connection's work and tells the tenant, once."""
+    """Stops the connection's work and tells the tenant, once. What a person has disconnected stays so."""
     with house.db.system(scope) as session:
-        connection = connections.get(session, connection_id)
-        changed = connections.set_status(session, connection_id, ConnectionStatus.NEEDS_RECONNECT, verdict.text)
-        if changed:
+        connection = connections.lock(session, connection_id)
+        if connection.status == ConnectionStatus.ACTIVE:
+            connection.status, connection.status_reason = ConnectionStatus.NEEDS_RECONNECT, verdict.text
             platform = house.platforms.manifest(connection.platform).name
             ledger.tell(
                 session,
@@ -106,7 +111,7 @@ def _grant(house: House, connection: Connection) -> Grant:
 def _must_be_active(connection: Connection) -> None:
     if connection.status != ConnectionStatus.ACTIVE:
         raise PlatformFault(
-            Reconnect(f"@{connection.handle} has to be connected again.", connection.status_reason, "not_active")
+            Reconnect(f"@{connection.handle} has to be connected again.", connection.status_reason, NOT_ACTIVE)
         )
 
 
@@ -121,20 +126,24 @@ def _due(house: House, connection: Connection) -> bool:
     )
 
 
-def _refreshed(house: House, scope: SystemScope, connection: Connection, *, seen_version: int) -> Connection:
+def _refreshed(house: House, scope: SystemScope, connection: Connection, *, old_serves: bool) -> Connection:
+    """The connection with a newer token than the one in `connection`.
+
+    `old_serves`: the old token is still good until its end, so that a passing fault ahead of that harms nobody.
+    """
     authoriser = house.platforms.parts(connection.platform).authoriser
     with house.db.system(scope) as session:
         row = connections.lock_refresh(session, connection.id)
         _must_be_active(row)
-        if row.token_version != seen_version:
+        if row.token_version != connection.token_version:
             return row
         try:
             fresh = authoriser.refresh(login=row.login, tokens=open_tokens(house, row))
         except PlatformFault as fault:
-            if isinstance(fault.verdict, (Reconnect, Rejected, Operator)) or row.access_expires_at is None:
-                raise
-            if house.clock() < row.access_expires_at:
-                return row  # a passing fault ahead of expiry: the old token still serves
+            passing = not isinstance(fault.verdict, (Reconnect, Rejected, Operator))
+            ahead = row.access_expires_at is not None and house.clock() < row.access_expires_at
+            if old_serves and passing and ahead:
+                return row
             raise
         columns = seal_tokens(house, row.tenant_id, row.id, fresh)
         for name, value in columns.items():

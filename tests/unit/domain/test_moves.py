@@ -99,11 +99,11 @@ def test_every_way_to_published_needs_proof_that_it_is_live() -> None:
 
 def test_every_way_to_failed_needs_proof_that_nothing_is_live() -> None:
     proofs = {move.proof for move in MOVES if move.target is State.FAILED}
-    assert proofs == {EvidenceKind.NEVER_SENT, EvidenceKind.NOT_DONE, EvidenceKind.ABSENT}
+    assert proofs == {EvidenceKind.NOT_SENT, EvidenceKind.NOT_DONE, EvidenceKind.ABSENT}
 
 
-def test_never_sent_is_said_only_of_what_was_never_sent() -> None:
-    assert {move.source for move in MOVES if move.proof == EvidenceKind.NEVER_SENT} <= UNSENT
+def test_not_sent_is_said_only_of_attempts_that_sent_nothing() -> None:
+    assert {move.source for move in MOVES if move.proof == EvidenceKind.NOT_SENT} <= UNSENT
 
 
 @pytest.mark.parametrize("state", sorted(FINAL - {State.PUBLISHED, State.FAILED}))

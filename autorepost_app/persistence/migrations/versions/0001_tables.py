@@ -307,11 +307,12 @@ def upgrade() -> None:
     sa.Column('url', sa.Text(), nullable=True),
     sa.Column('detail', sa.Text(), server_default='', nullable=False),
     sa.Column('at', sa.DateTime(timezone=True), nullable=False),
-    sa.CheckConstraint("kind in ('live', 'absent', 'not_done', 'unclear', 'undecided', 'never_sent')", name=op.f('evidence_kind_check')),
+    sa.CheckConstraint("kind in ('live', 'absent', 'not_done', 'unclear', 'undecided', 'not_sent')", name=op.f('evidence_kind_check')),
     sa.ForeignKeyConstraint(['tenant_id', 'publication_id'], ['publications.tenant_id', 'publications.id'], name=op.f('evidence_tenant_id_publication_id_fkey')),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('evidence_tenant_id_fkey'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('evidence_pkey'))
     )
+    op.create_index('evidence_late_idx', 'evidence', ['publication_id'], unique=False, postgresql_where=sa.text("source = 'late_answer' and kind = 'live'"))
     op.create_index(op.f('evidence_publication_id_id_idx'), 'evidence', ['publication_id', 'id'], unique=False)
     op.create_index(op.f('evidence_tenant_id_idx'), 'evidence', ['tenant_id'], unique=False)
 

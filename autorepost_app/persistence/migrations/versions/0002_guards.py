@@ -24,6 +24,7 @@ unknown reconciling
 reconciling published|reconciling staging|reconciling ready|reconciling failed|reconciling needs_review
 needs_review published|needs_review ready|needs_review dropped
 failed ready|failed preparing|failed published
+cancelled published
 dropped published
 """
 
