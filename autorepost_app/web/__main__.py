@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -9,28 +10,55 @@ from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from autorepost_app.bootstrap import close_house, open_house, open_links, settings_from
-from autorepost_app.web.app import PREFIXES, own_app
-from autorepost_app.web.beside import DAGSTER_PREFIX, Beside, dagster_app, streamlit_app
+from autorepost_app.config import Settings
+from autorepost_app.web.app import PREFIXES, PROBES, own_app
+from autorepost_app.web.beside import (
+    DAGSTER_PREFIX,
+    STREAMLIT_INDEX,
+    Beside,
+    dagster_app,
+    silence_access_log,
+    streamlit_app,
+)
 from autorepost_app.web.guard import Guard
+from autorepost_app.web.headers import SecurityHeaders, page_policy
 
 
 def main() -> None:
     settings = settings_from(os.environ)
     house = open_house(settings)
-    hosts = frozenset({settings.host, "localhost", "127.0.0.1", urlsplit(settings.url).hostname or settings.host})
+    silence_access_log()
     with dagster_app(Path(sys.argv[1])) as dagster:
-        own = own_app(house, open_links(settings))
-        app = streamlit_app(
-            [
-                Middleware(Guard, hosts=hosts, strict_prefix=DAGSTER_PREFIX),
-                Middleware(Beside, by_prefix={DAGSTER_PREFIX: dagster, **dict.fromkeys(PREFIXES, own)}),
-            ]
+        app = front(settings, own_app(house, open_links(settings)), dagster)
+        uvicorn.run(
+            app, host=settings.host, port=settings.port, access_log=False, log_level="warning", server_header=False
         )
-        # an access log would hold the signed part of media links
-        uvicorn.run(app, host=settings.host, port=settings.port, access_log=False, log_level="warning")
     close_house(house)
+
+
+def front(settings: Settings, own: ASGIApp, dagster: ASGIApp) -> ASGIApp:
+    """Everything under one address: each request passes the headers, the guard and the switch, in this order."""
+    hosts = {settings.host, "localhost", "127.0.0.1", "::1", urlsplit(settings.url).hostname or settings.host}
+    own_policy = (DAGSTER_PREFIX, *PREFIXES)
+    return streamlit_app(
+        [
+            Middleware(SecurityHeaders, page_policy=page_policy(STREAMLIT_INDEX), own_policy=own_policy),
+            Middleware(Guard, hosts=frozenset(hosts), graphql_prefix=DAGSTER_PREFIX, probes=PROBES),
+            Middleware(Beside, by_prefix={DAGSTER_PREFIX: dagster, **dict.fromkeys(PREFIXES, own)}),
+        ]
+    )
+
+
+def _keep_no_access_log() -> None:
+    """It would hold the signed part of media links.
+
+    Streamlit gives uvicorn's loggers handlers and levels of its own, uvicorn does so too and enables them: of all that
+    says "be quiet", only a filter is left alone by both.
+    """
+    logging.getLogger("uvicorn.access").addFilter(lambda _record: False)
 
 
 if __name__ == "__main__":

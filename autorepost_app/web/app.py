@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Final
 
+import anyio
+from anyio.to_thread import run_sync
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -15,20 +18,27 @@ from starlette.routing import Route
 from autorepost_app.services.house import House
 from autorepost_app.services.links import PATH, LinkRefused, SignedLinks
 
-_VIDEO = "video/mp4"
-
-
-PREFIXES = ("/healthz", "/readyz", PATH)
+PROBES: Final = frozenset({"/healthz", "/readyz"})
+PREFIXES: Final = (*sorted(PROBES), PATH)
+_VIDEO: Final = "video/mp4"
+_PATIENCE_SECONDS: Final = 5.0
+_PRIVATE: Final = {"Cache-Control": "private, no-store"}
+"""A shared cache would hand the file out after the link has run out."""
 
 
 def own_app(house: House, links: SignedLinks) -> Starlette:
     """Health and signed media, below `PREFIXES`. It grows with the API and can be served alone."""
+    # a dependency that hangs may hold these threads, and no others
+    threads = anyio.CapacityLimiter(2)
 
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("alive\n")
 
     async def readyz(_request: Request) -> Response:
-        parts = {"database": await _works(house.db.ping), "store": await _works(lambda: house.store.head("ready"))}
+        parts = {
+            "database": await _works(house.db.ping, threads),
+            "store": await _works(lambda: house.store.head("ready"), threads),
+        }
         return JSONResponse(parts, status_code=200 if all(word == "ready" for word in parts.values()) else 503)
 
     async def media(request: Request) -> Response:
@@ -36,7 +46,7 @@ def own_app(house: House, links: SignedLinks) -> Starlette:
             key = links.key_of(request.path_params["signed"])
         except LinkRefused as refused:
             return PlainTextResponse(f"This link has {refused}.\n", status_code=403)
-        return await run_in_threadpool(_file, house, key)
+        return await run_in_threadpool(_file, house, key, request.method == "HEAD")
 
     routes = [
         Route("/healthz", healthz),
@@ -46,26 +56,26 @@ def own_app(house: House, links: SignedLinks) -> Starlette:
     return Starlette(routes=routes)
 
 
-async def _works(check: Callable[[], object]) -> str:
+async def _works(check: Callable[[], object], threads: anyio.CapacityLimiter) -> str:
     """`ready`, or the kind of error: its text may hold an address."""
     try:
-        await run_in_threadpool(check)
+        with anyio.fail_after(_PATIENCE_SECONDS):
+            await run_sync(check, abandon_on_cancel=True, limiter=threads)
     except Exception as error:  # any failure of a dependency is an answer here, not a fault of ours
         return type(error).__name__
     return "ready"
 
 
-def _file(house: House, key: str) -> Response:
+def _file(house: House, key: str, head_only: bool) -> Response:
     """The stored file; byte ranges only where it lies in a folder, which is all that a platform's fetcher asks for."""
     found = house.store.head(key)
     if found is None:
         return PlainTextResponse("There is no such file.\n", status_code=404)
     path = house.store.local_path(key)
     if path is not None:
-        return FileResponse(path, media_type=_VIDEO)
-    headers = {"Content-Length": str(found.size_bytes), "Last-Modified": format_datetime(found.modified_at or _now())}
+        return FileResponse(path, media_type=_VIDEO, headers=_PRIVATE)
+    modified_at = format_datetime(found.modified_at or datetime.now(UTC))
+    headers = {**_PRIVATE, "Content-Length": str(found.size_bytes), "Last-Modified": modified_at}
+    if head_only:
+        return Response(media_type=_VIDEO, headers=headers)
     return StreamingResponse(house.store.stream(key), media_type=_VIDEO, headers=headers)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
