@@ -7,8 +7,10 @@ for the one call that may publish: it is sent once, and a broken connection says
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -63,11 +65,19 @@ def json_object(response: httpx.Response) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """One for all clients of a process: loading the authorities takes longer than most calls."""
+    return httpx.create_ssl_context()
+
+
 def new_client(timeout_seconds: float) -> httpx.Client:
     """One client a platform: no retries, no redirects (a redirect would carry a token elsewhere)."""
     return httpx.Client(
         timeout=httpx.Timeout(timeout_seconds, connect=10.0),
-        transport=httpx.HTTPTransport(retries=0, limits=httpx.Limits(max_connections=64, max_keepalive_connections=16)),
+        transport=httpx.HTTPTransport(
+            verify=tls(), retries=0, limits=httpx.Limits(max_connections=64, max_keepalive_connections=16)
+        ),
         follow_redirects=False,
         headers={"User-Agent": "autorepost", "Accept": "application/json"},
     )

@@ -398,7 +398,7 @@ class DestinationSpec:
     reconcile: ReconcilePlan
     secret_handles: frozenset[str] = frozenset()
     needs_public_url: Callable[[str], bool] = lambda _login: False
-    pool_slots: int = 4
+    pool_slots: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -408,7 +408,7 @@ class SourceSpec:
     polls_per_minute: int
     page_size: int
     poll_gap_seconds: float = 60.0
-    pool_slots: int = 4
+    pool_slots: int = 10
 
 
 @dataclass(frozen=True, slots=True)
