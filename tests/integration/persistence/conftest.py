@@ -125,6 +125,11 @@ class Rows:
             stored.attempt_id = attempt_id
         return self.read(row), Lease(row.id, row.tenant_id, "worker", 1, attempt_id)
 
+    def unclear(self) -> Publication:
+        """A publication whose send got no clear answer."""
+        _row, sender = self.held(State.COMMITTING)
+        return self.release("lose_sight", sender, proof=self.proof(EvidenceKind.UNCLEAR))
+
     def read(self, row: Publication | Lease) -> Publication:
         with self.db.system(SYSTEM) as session:
             return publications.get(session, row.publication_id if isinstance(row, Lease) else row.id)
