@@ -82,6 +82,26 @@ def doctor() -> None:
         raise SystemExit(examine())
 
 
+@main.group()
+def scaffold() -> None:
+    """Write the files of something new, to be filled in."""
+
+
+@scaffold.command()
+@click.argument("key")
+@click.option("--name", required=True, help="The name that people know.")
+@click.option("--role", required=True, type=click.Choice(["source", "destination"]))
+def platform(key: str, name: str, role: str) -> None:
+    """Add the platform KEY: a folder, a sandbox module and tests that say what to write next."""
+    with errors_in_words():
+        from autorepost_app.cli.scaffold import scaffold as write_files
+
+        root = Path(__file__).parents[2]
+        for path in write_files(root, key, name, role):
+            console.print(f"  {path.relative_to(root)}")
+        console.print(f"\nWhat to write next:  python3 dev.py test tests/platforms/{key}")
+
+
 def _supervised(run: Callable[[], int]) -> None:
     """The process of the terminal only watches; its child, in a session of its own, does the work."""
     if not under_guard():
