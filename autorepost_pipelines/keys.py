@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 import dagster as dg
@@ -24,9 +25,9 @@ def destination_keys() -> list[str]:
     return sorted(key for key, manifest in find_platforms().items() if manifest.destination is not None)
 
 
-def pool_limits(transcode_slots: int) -> dict[str, int]:
-    """How many steps of each pool run at once: transcodes by the cores, each platform by its manifest."""
-    limits = {POOL_TRANSCODE: transcode_slots}
+def pool_limits(transcode_slots: int | None = None) -> dict[str, int]:
+    """How many steps of each pool run at once: transcodes by setting or cores, each platform by its manifest."""
+    limits = {POOL_TRANSCODE: transcode_slots or max(1, (os.cpu_count() or 2) // 2)}
     for key, manifest in find_platforms().items():
         spec = manifest.destination or manifest.source
         if spec is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from autorepost_app.cli.bytecode import bytecode_settings
 from autorepost_app.cli.terminal import console, errors_in_words, program, step
 from autorepost_app.processes import guard, under_guard
 
@@ -105,6 +107,7 @@ def platform(key: str, name: str, role: str) -> None:
 def _supervised(run: Callable[[], int]) -> None:
     """The process of the terminal only watches; its child, in a session of its own, does the work."""
     if not under_guard():
+        os.environ.update(bytecode_settings())
         raise SystemExit(guard([*program(), *sys.argv[1:]]))
     with errors_in_words():
         raise SystemExit(run())

@@ -50,7 +50,7 @@ class Product:
         parts: list[ProcessSpec | Inline] = [
             Inline("database", self._start_database, self._stop_database, self._database_is_alive),
             *self._sandbox_parts(),
-            Inline("dagster tables", self._prepare_dagster),
+            Inline("dagster home", self._prepare_dagster),
             self._code_server(),
             self._daemon(),
             self._web(),
@@ -125,11 +125,11 @@ class Product:
         )
 
     def _prepare_dagster(self) -> None:
-        """In a process of its own: importing Dagster here would keep a hundred megabytes for nothing."""
-        argv = [sys.executable, "-m", "autorepost_pipelines.prepare", str(self.code_socket)]
+        """The pipelines' own business, so in a process of theirs. The tables are made by whoever opens them first."""
+        argv = [sys.executable, "-m", "autorepost_pipelines.prepare", str(self.code_socket), self.settings.store]
         done = subprocess.run(argv, env=self.environment(), cwd=ROOT, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise UserError("Dagster's tables could not be prepared.", remedy=done.stderr.strip()[-2000:])
+            raise UserError("Dagster's home could not be prepared.", remedy=done.stderr.strip()[-2000:])
 
     @property
     def code_socket(self) -> Path:
@@ -151,7 +151,10 @@ class Product:
             "autorepost",
             "--use-python-environment-entry-point",
         ]
-        return ProcessSpec("code server", argv, env=self._start_code_server, ready=self.code_socket.exists, cwd=ROOT)
+        # the daemon and the web server import for as long as it does, and then wait for its socket themselves
+        return ProcessSpec(
+            "code server", argv, env=self._start_code_server, ready=self.code_socket.exists, cwd=ROOT, wait=False
+        )
 
     def _start_code_server(self) -> Mapping[str, str]:
         """A socket that a killed server left would look ready before anybody listens."""

@@ -43,8 +43,9 @@ class ProcessSpec:
     """A program to keep running.
 
     `env` is added to our own; as a callable it is read at each start, when earlier parts are up. `ready` is a URL
-    that answers below 400, or a question; without it a started program counts as ready. After `max_restarts`
-    crashes in quick succession everything is stopped.
+    that answers below 400, or a question; without it a started program counts as ready. With `wait=False` the parts
+    after it start beside it; all are ready before the product is. After `max_restarts` crashes in quick succession
+    everything is stopped.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ProcessSpec:
     grace_seconds: float = 10.0
     ready_timeout_seconds: float = 60.0
     max_restarts: int = 5
+    wait: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Part(Protocol):
     def ready_timeout_seconds(self) -> float: ...
     @property
     def grace_seconds(self) -> float: ...
+    @property
+    def wait(self) -> bool: ...
 
     def start(self) -> None: ...
     def is_ready(self) -> bool: ...
@@ -94,6 +98,7 @@ class Part(Protocol):
 class InlinePart:
     ready_timeout_seconds = 0.0
     grace_seconds = 0.0
+    wait = True
 
     def __init__(self, step: Inline) -> None:
         self._step = step
@@ -134,6 +139,7 @@ class ChildPart:
         self.max_restarts = spec.max_restarts
         self.ready_timeout_seconds = spec.ready_timeout_seconds
         self.grace_seconds = spec.grace_seconds
+        self.wait = spec.wait
 
     def start(self) -> None:
         self._group_was_asked = False

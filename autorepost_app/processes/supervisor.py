@@ -66,8 +66,7 @@ class Supervisor:
             sweep.become_subreaper()
             work = _Work(then)
             try:
-                for slot in self._slots:
-                    self._bring_up(slot)
+                self._bring_up()
                 work.start()
                 return self._watch(work)
             except _StopAsked:
@@ -76,8 +75,15 @@ class Supervisor:
             finally:
                 self._take_down()
 
-    def _bring_up(self, slot: _Slot) -> None:
-        self._launch(slot)
+    def _bring_up(self) -> None:
+        for slot in self._slots:
+            self._launch(slot)
+            if slot.part.wait:
+                self._until_ready(slot)
+        for slot in self._slots:
+            self._until_ready(slot)
+
+    def _until_ready(self, slot: _Slot) -> None:
         while slot.state is State.STARTING:
             self._wait(_TICK_SECONDS)
             if self._has_failed(slot):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -50,15 +49,6 @@ def front(settings: Settings, own: ASGIApp, dagster: ASGIApp) -> ASGIApp:
             Middleware(Beside, by_prefix={DAGSTER_PREFIX: dagster, **dict.fromkeys(PREFIXES, own)}),
         ]
     )
-
-
-def _keep_no_access_log() -> None:
-    """It would hold the signed part of media links.
-
-    Streamlit gives uvicorn's loggers handlers and levels of its own, uvicorn does so too and enables them: of all that
-    says "be quiet", only a filter is left alone by both.
-    """
-    logging.getLogger("uvicorn.access").addFilter(lambda _record: False)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ from dagster._core.remote_origin import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from autorepost_pipelines import storage
-from autorepost_pipelines.instance import prepare_home
-from autorepost_pipelines.launcher import stop_workers
+from autorepost_pipelines.prepare import prepare_home
+from autorepost_pipelines.workers import stop_workers
 
 T = TypeVar("T")
 REPO = Path(__file__).resolve().parents[2]

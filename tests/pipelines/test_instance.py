@@ -13,9 +13,9 @@ from dagster._core.instance.config import PoolGranularity, dagster_instance_conf
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster_aws.s3 import S3ComputeLogManager
 
-from autorepost_pipelines.instance import create_schema, prepare_home
 from autorepost_pipelines.launcher import WarmForkLauncher
-from autorepost_pipelines.storage import PooledPostgresStorage
+from autorepost_pipelines.prepare import prepare_home
+from autorepost_pipelines.storage import PooledPostgresStorage, create_schema
 
 REPO = Path(__file__).resolve().parents[2]
 TEMPLATE = REPO / "dagster.yaml"

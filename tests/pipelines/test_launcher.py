@@ -27,7 +27,7 @@ from dagster._core.workspace.load_target import EmptyWorkspaceTarget
 from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
 
 from autorepost_pipelines import launcher
-from autorepost_pipelines.launcher import forget_dead_workers, living_worker, living_workers, stop_workers
+from autorepost_pipelines.workers import forget_dead_workers, living_worker, living_workers, stop_workers
 
 REPO = Path(__file__).resolve().parents[2]
 SUCCESS, FAILURE = DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE

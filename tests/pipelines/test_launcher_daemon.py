@@ -13,8 +13,8 @@ import yaml
 from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
 from dagster._core.run_coordinator import SubmitRunContext
 
-from autorepost_pipelines.instance import prepare_home
-from autorepost_pipelines.launcher import living_worker, stop_workers
+from autorepost_pipelines.prepare import prepare_home
+from autorepost_pipelines.workers import living_worker, stop_workers
 
 REPO = Path(__file__).resolve().parents[2]
 SAMPLE_DEFS = Path(__file__).with_name("sample_defs.py")

@@ -85,12 +85,15 @@ def test_a_start_that_was_killed_half_way_is_finished_by_the_next(empty_database
     _use_everything(PooledPostgresStorage(empty_database_url))
 
 
-def test_tables_of_an_older_release_are_brought_to_this_one(database_url: str) -> None:
+@pytest.mark.parametrize("open_it", [create_tables, PooledPostgresStorage])
+def test_tables_of_an_older_release_are_brought_to_this_one(
+    open_it: Callable[[str], object], database_url: str
+) -> None:
     revision, newest = PooledPostgresStorage(database_url).run_storage.alembic_version()
-    assert revision == newest
+    assert revision == newest == storage.REVISION
     with _connection(database_url) as connection:
         connection.execute(db.text("UPDATE alembic_version SET version_num = '16e3655b4d9b'"))
-    create_tables(database_url)
+    open_it(database_url)
     assert PooledPostgresStorage(database_url).run_storage.alembic_version() == (newest, newest)
 
 
