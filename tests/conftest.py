@@ -154,6 +154,10 @@ class Sandbox:
         body = {"authorize_url": authorize_url, "account": handle or self.handle, **more}
         return dict(httpx.URL(self.control("POST", "/consent", body)["redirect_to"]).params)
 
+    def calls(self, platform: str, call: str) -> int:
+        """How often a call was made, by anybody."""
+        return sum(entry["call"] == call for entry in self.control("GET", f"/requests?platform={platform}"))
+
     def live(self, platform: str | None = None, handle: str | None = None) -> list[Any]:
         """Every live post of this test's account."""
         found = self.control("GET", "/ledger")["posts"]
@@ -194,6 +198,10 @@ class World:
     def connect(self, platform: str, handle: str | None = None, login: str | None = None, **options: Any) -> Connection:
         """An account at the platform, connected as its person would."""
         self.sandbox.account(platform, handle, **options)
+        return self.connect_again(platform, handle, login)
+
+    def connect_again(self, platform: str, handle: str | None = None, login: str | None = None) -> Connection:
+        """The same for an account that is there already."""
         began = connect.begin(
             self.house,
             self.scope,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import psycopg
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 
 @pytest.fixture(autouse=True)
@@ -33,3 +37,31 @@ def ready(world: Any, sandbox: Any) -> Callable[..., Any]:
         return world
 
     return make
+
+
+@pytest.fixture
+def cut_off(owner_connection: psycopg.Connection[Any]) -> Callable[..., AbstractContextManager[None]]:
+    """`with cut_off("insert into posts")`: the database ends the first session that is about to say that.
+
+    `after` waits for another statement first.
+    """
+
+    @contextmanager
+    def cutting(statement: str, after: str = "") -> Iterator[None]:
+        waiting = [each for each in (after, statement) if each]
+
+        def say(connection: Any, _cursor: Any, words: str, *_: Any) -> None:
+            if waiting and words.casefold().startswith(waiting[0].casefold()):
+                waiting.pop(0)
+                if not waiting:
+                    pid = connection.connection.driver_connection.info.backend_pid
+                    owner_connection.execute("select pg_terminate_backend(%s)", [pid])
+
+        event.listen(Engine, "before_cursor_execute", say)
+        try:
+            yield
+        finally:
+            event.remove(Engine, "before_cursor_execute", say)
+        assert not waiting, f"nobody said {waiting}"
+
+    return cutting
