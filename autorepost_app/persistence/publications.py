@@ -400,7 +400,7 @@ def live_after_all(session: Session, states: Iterable[State]) -> list[tuple[Publ
         .with_for_update(skip_locked=True, of=Publication)
     )
     first: dict[str, tuple[Publication, Evidence]] = {}
-    for row, seen in session.execute(statement).tuples():
+    for row, seen in session.execute(statement):
         first.setdefault(row.id, (row, seen))
     return list(first.values())
 
