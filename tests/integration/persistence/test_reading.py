@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -124,3 +125,24 @@ def test_the_first_proof_that_it_is_live_stays_the_proof(db: Any, rows: Any) -> 
         told = publications.evidence_of(session, row.id)
     assert first is not None
     assert [each.id for each in told].index(first.id) == 1
+
+
+def test_a_late_answer_that_it_is_live_finds_what_was_ended_without_it(db: Any, rows: Any) -> None:
+    ended, lease = rows.held(State.FAILED)
+    reading = rows.publication(State.RECONCILING)
+    rows.publication(State.FAILED)
+    late = replace(rows.proof(EvidenceKind.LIVE), source="late_answer", external_id="first")
+    with db.system(SYSTEM) as session:
+        publications.record(session, lease, late)
+        publications.record(session, lease, replace(late, external_id="second"))
+        publications.record(session, reading, late)
+        [(row, seen)] = publications.live_after_all(session, [State.FAILED])
+        assert (row.id, seen.external_id) == (ended.id, "first")
+
+
+def test_what_a_read_or_a_person_saw_is_no_late_answer(db: Any, rows: Any) -> None:
+    row = rows.publication(State.DROPPED)
+    with db.system(SYSTEM) as session:
+        publications.record(session, row, rows.proof(EvidenceKind.LIVE))
+        publications.record(session, row, replace(rows.proof(EvidenceKind.UNCLEAR), source="late_answer"))
+        assert publications.live_after_all(session, [State.DROPPED]) == []
