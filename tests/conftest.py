@@ -6,10 +6,15 @@ One server and one sandbox a test process; between tests their contents are clea
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +43,7 @@ from autorepost_app.services.record import Story, story
 from autorepost_app.web.app import own_app
 
 MEDIA = Path(__file__).parent / "media"
+WORKER = Path(__file__).parent / "faults" / "worker.py"
 CLIP = Path(__file__).parents[1] / "autorepost_app" / "cli" / "clip.mp4"
 """Upright, H.264, AAC, index first: every destination takes its very bytes."""
 
@@ -193,6 +199,7 @@ class World:
     sandbox: Sandbox
     clock: Clock
     system: SystemScope = field(default_factory=lambda: SystemScope("test"))
+    environ: dict[str, str] = field(default_factory=dict)
     seen: dict[str, tuple[str, int, int]] = field(default_factory=dict)
 
     def connect(self, platform: str, handle: str | None = None, login: str | None = None, **options: Any) -> Connection:
@@ -272,23 +279,35 @@ class World:
         for _ in range(60):
             row = self.publication(platform)
             self.assert_invariants()
-            if row.state in until:
+            if row.state in until or not self._in_motion(row):
                 return row
-            self._wait_for(row)
-            match State(row.state):
-                case State.READY | State.STAGING:
-                    self.publish(platform, patience_seconds=0.0)
-                case State.COMMITTING:
-                    reconcile.sweep(self.house, self.system)
-                case State.UNKNOWN | State.RECONCILING:
-                    reconcile.reconcile(self.house, self.system, row.id)
-                case _:
-                    return row
+            self._step(row)
         raise AssertionError(f"{platform} does not come to rest: {row.state} {row.waiting_for}")
+
+    def settle_hours(self, platform: str, hours: float) -> Publication:
+        """The same, for so long; it need not come to rest."""
+        end = self.clock() + timedelta(hours=hours)
+        while self._in_motion(row := self.publication(platform)) and row.due_at < end:
+            self.assert_invariants()
+            self._step(row)
+        return row
+
+    def _in_motion(self, row: Publication) -> bool:
+        return State(row.state) not in FINAL | {State.NEEDS_REVIEW, State.DETECTED, State.PREPARING}
+
+    def _step(self, row: Publication) -> None:
+        self._wait_for(row)
+        match State(row.state):
+            case State.READY | State.STAGING:
+                self.publish(row.platform, patience_seconds=0.0)
+            case State.COMMITTING:
+                reconcile.sweep(self.house, self.system)
+            case _:
+                reconcile.reconcile(self.house, self.system, row.id)
 
     def _wait_for(self, row: Publication) -> None:
         at = max(row.due_at, row.lease_until or row.due_at)
-        if State(row.state) not in FINAL | {State.NEEDS_REVIEW} and at >= self.clock():
+        if at >= self.clock():
             self.clock.advance((at - self.clock()).total_seconds() + 0.1)
 
     def assert_invariants(self) -> None:
@@ -317,6 +336,29 @@ class World:
         assert evidence >= before, "evidence went away"
         self.seen[row.id] = row.state, row.lease_epoch, evidence
 
+    @contextmanager
+    def process(self, verb: str, *subjects: str, copies: int = 1) -> Iterator[subprocess.Popen[str]]:
+        """A worker process of its own on the same house: see `faults/worker.py`. Killed with the block."""
+        worker = subprocess.Popen(
+            [sys.executable, str(WORKER), str(copies), verb, *subjects],
+            env={**os.environ, **self.environ, "MOVED_SECONDS": str(self.clock.moved.total_seconds())},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        with worker:
+            try:
+                assert worker.stdin is not None
+                assert worker.stdout is not None
+                assert [worker.stdout.readline() for _ in range(copies)] == ["ready\n"] * copies
+                worker.stdin.write("." * copies)
+                worker.stdin.flush()
+                yield worker
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(worker.pid, signal.SIGKILL)
+
     def worker(self) -> World:
         """The same house as another worker process would see it."""
         return replace(self, house=replace(self.house, worker=f"{self.house.worker}-2"))
@@ -338,29 +380,27 @@ def _quiet(_step: str, _fraction: float) -> None:
 
 
 @pytest.fixture
-def house(database: AccessFile, sandbox: Sandbox, clock: Clock, _home: Path, tmp_path: Path) -> Iterator[House]:
+def environ(sandbox: Sandbox, _home: Path, tmp_path: Path) -> dict[str, str]:
+    """The settings of a house on the sandbox."""
+    names = {**sandbox.hosts, **sandbox.apps, "HOME": _home, "STORE_URL": f"file://{tmp_path / 'store'}"}
+    return {f"AUTOREPOST_{name}": str(value) for name, value in {**names, "PORT": _free_port()}.items()}
+
+
+@pytest.fixture
+def house(database: AccessFile, environ: dict[str, str], clock: Clock) -> Iterator[House]:
     """A house on the sandbox with its signed media served over HTTP."""
-    port = _free_port()
-    names = {f"AUTOREPOST_{name}": value for name, value in {**sandbox.hosts, **sandbox.apps}.items()}
-    settings = settings_from(
-        {
-            **names,
-            "AUTOREPOST_HOME": str(_home),
-            "AUTOREPOST_STORE_URL": f"file://{tmp_path / 'store'}",
-            "AUTOREPOST_PORT": str(port),
-        }
-    )
+    settings = settings_from(environ)
     opened = open_house(settings, clock=clock)
-    with _Serving(own_app(opened, open_links(settings, clock)), port):
+    with _Serving(own_app(opened, open_links(settings, clock)), settings.port):
         yield opened
     close_house(opened)
 
 
 @pytest.fixture
-def world(house: House, sandbox: Sandbox, clock: Clock) -> World:
+def world(house: House, sandbox: Sandbox, clock: Clock, environ: dict[str, str]) -> World:
     """A house with one tenant."""
     tenant = workspaces.open_workspace(house, name="Mia", slug="mia", owner_email="mia@example.org")
-    return World(house, TenantScope(TenantId(tenant.id), None, "mia"), sandbox, clock)
+    return World(house, TenantScope(TenantId(tenant.id), None, "mia"), sandbox, clock, environ=environ)
 
 
 @pytest.fixture

@@ -1,0 +1,156 @@
+"""One refresh whoever asks, stored before anybody uses it, and a dead grant only where it is really dead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from autorepost_app.domain.connections import ConnectionStatus
+from autorepost_app.domain.errors import PlatformFault, Reconnect
+from autorepost_app.domain.publications import State
+from autorepost_app.persistence import connections
+from autorepost_app.services import connect, record, tokens
+
+X_LIFE = 7200
+REFUSED = {"title": "Unauthorized", "detail": "Unauthorized", "type": "about:blank", "status": 401}
+
+
+def row_of(world: Any, connection: Any) -> Any:
+    with world.house.db.system(world.system) as session:
+        return connections.get(session, connection.id)
+
+
+def grant(world: Any, connection: Any) -> Any:
+    return tokens.grant_for(world.house, world.system, connection.id)
+
+
+def asked_to_reconnect(world: Any) -> int:
+    lines = record.recent_activity(world.house, world.scope)
+    return sum(line.kind == "connection.needs_reconnect" for line in lines)
+
+
+def test_eight_processes_that_need_a_new_token_make_one_refresh(world: Any, sandbox: Any) -> None:
+    made = [world.connect("x"), world.connect("tiktok")]
+    world.clock.advance(86_400 + 60)
+    before = [sandbox.calls(each.platform, "token.refresh") for each in made]
+
+    with world.process("grant", *(each.id for each in made), copies=8) as racing:
+        used = racing.stdout.readlines()
+
+    assert len(used) == 16
+    assert len(set(used)) == 2, "all of them use the same tokens"
+    assert [sandbox.calls(each.platform, "token.refresh") for each in made] == [count + 1 for count in before]
+    assert [row_of(world, each).token_version for each in made] == [2, 2]
+
+
+def test_a_refresh_whose_answer_was_lost_ends_in_a_question_and_never_in_a_loop(
+    ready: Callable[..., Any], sandbox: Any, cut_off: Callable[..., Any]
+) -> None:
+    world = ready("x")
+    world.clock.advance(X_LIFE)
+    before = sandbox.calls("x", "token.refresh")
+
+    with cut_off("update connections set access"), pytest.raises(OperationalError):
+        world.publish("x")
+    row = world.settle_hours("x", 5)
+
+    assert row.state in (State.READY, State.STAGING), "it waits for its owner, unharmed"
+    assert sandbox.calls("x", "token.refresh") == before + 2
+    assert asked_to_reconnect(world) == 1
+    world.connect_again("x")
+    assert world.settle("x").state == State.PUBLISHED
+
+
+def test_a_refresh_that_fails_in_passing_ahead_of_the_end_harms_nobody(world: Any, sandbox: Any) -> None:
+    x = world.connect("x")
+    old = grant(world, x)
+    world.clock.advance(X_LIFE * 0.95)
+    sandbox.fault("x", "token.refresh", "read_error")
+
+    assert grant(world, x) == old
+    assert grant(world, x) != old
+
+
+def test_a_refresh_that_fails_in_passing_after_the_end_waits_and_asks_nobody(
+    ready: Callable[..., Any], sandbox: Any
+) -> None:
+    world = ready("x")
+    world.clock.advance(X_LIFE + 60)
+    sandbox.fault("x", "token.refresh", "read_error")
+
+    row = world.publish("x")
+
+    assert row.due_at > world.clock()
+    assert world.settle("x").state == State.PUBLISHED
+    assert asked_to_reconnect(world) == 0
+
+
+def test_an_empty_refresh_token_never_overwrites_the_one_we_have(world: Any, sandbox: Any) -> None:
+    x = world.connect("x")
+    had = tokens.open_tokens(world.house, row_of(world, x)).refresh_token
+    world.clock.advance(X_LIFE)
+    body = {"access_token": "fresh", "refresh_token": "", "expires_in": X_LIFE, "token_type": "bearer"}
+    sandbox.fault("x", "token.refresh", "error", status=200, body=body)
+
+    assert grant(world, x).access_token == "fresh"
+
+    kept = tokens.open_tokens(world.house, row_of(world, x))
+    assert kept.refresh_token == had
+    assert kept.scopes == frozenset(x.scopes)
+
+
+@pytest.mark.parametrize("call", ["upload.initialize", "tweets.create", "timeline"])
+def test_a_token_refused_in_the_middle_is_renewed_once(call: str, ready: Callable[..., Any], sandbox: Any) -> None:
+    world = ready("x")
+    before = sandbox.calls("x", "token.refresh")
+    sandbox.fault("x", call, "error", status=401, body=REFUSED)
+    if call == "timeline":
+        sandbox.fault("x", "tweets.create", "commit_then_reset")
+
+    assert world.settle("x").state == State.PUBLISHED
+    assert sandbox.calls("x", "token.refresh") == before + 1
+    assert asked_to_reconnect(world) == 0
+
+
+@pytest.mark.parametrize("call", ["upload.initialize", "tweets.create"])
+def test_a_renewal_that_fails_in_passing_does_not_take_the_grant_for_dead(
+    call: str, ready: Callable[..., Any], sandbox: Any
+) -> None:
+    world = ready("x")
+    sandbox.fault("x", call, "error", status=401, body=REFUSED)
+    sandbox.fault("x", "token.refresh", "read_error")
+
+    assert world.settle("x").state == State.PUBLISHED
+    assert asked_to_reconnect(world) == 0
+
+
+@pytest.mark.parametrize("call", ["upload.initialize", "tweets.create"])
+def test_a_grant_that_dies_on_the_way_asks_once_and_waits(call: str, ready: Callable[..., Any], sandbox: Any) -> None:
+    world = ready("x")
+    sandbox.fault("x", call, "token_revoked")
+
+    row = world.settle_hours("x", 5)
+
+    assert row.state in (State.READY, State.STAGING)
+    assert asked_to_reconnect(world) == 1
+    waited = [line for line in world.story().activity if line.kind == "publication.waiting"]
+    assert len(waited) <= 1, "the same news is told once"
+    world.connect_again("x")
+    assert world.settle("x").state == State.PUBLISHED
+
+
+def test_what_a_person_disconnected_is_not_asked_for_again(ready: Callable[..., Any], sandbox: Any) -> None:
+    world = ready("x")
+    x = next(each for each in connect.connections_of(world.house, world.scope) if each.platform == "x")
+    connect.disconnect(world.house, world.scope, x.id)
+
+    with pytest.raises(PlatformFault) as caught:
+        grant(world, x)
+    world.settle_hours("x", 3)
+
+    assert isinstance(caught.value.verdict, Reconnect)
+    assert row_of(world, x).status == ConnectionStatus.DISCONNECTED
+    assert asked_to_reconnect(world) == 0
