@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -129,6 +130,7 @@ class Sandbox:
     handle: str
     hosts: dict[str, str]
     apps: dict[str, str]
+    calls_before: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def control(self, method: str, path: str, json: Any = None) -> Any:
         # without `verify=False` each of these many plain calls would read the machine's certificates
@@ -160,6 +162,17 @@ class Sandbox:
         body = {"authorize_url": authorize_url, "account": handle or self.handle, **more}
         return dict(httpx.URL(self.control("POST", "/consent", body)["redirect_to"]).params)
 
+    def change(self, post: Any, **fields: Any) -> None:
+        """The creator edits a post on the source."""
+        self.control("PATCH", f"/tiktok/accounts/{post['account']}/posts/{post['id']}", fields)
+
+    def wait_for_call(self, platform: str, call: str, *, times: int = 1) -> None:
+        """Until it has come in so often since this test began; its answer may be far off."""
+        give_up_at = time.monotonic() + 30
+        while self.calls(platform, call) - self.calls_before.get((platform, call), 0) < times:
+            assert time.monotonic() < give_up_at, f"{platform} was never asked for {call}"
+            time.sleep(0.01)
+
     def calls(self, platform: str, call: str) -> int:
         """How often a call was made, by anybody."""
         return sum(entry["call"] == call for entry in self.control("GET", f"/requests?platform={platform}"))
@@ -182,6 +195,9 @@ def sandbox(_sandbox_server: SandboxServer, clock: Clock) -> Iterator[Sandbox]:
     )
     control.control("DELETE", "/faults")
     control.control("PUT", "/clock", {"now": datetime.now(UTC).isoformat()})
+    control.calls_before = dict(
+        Counter((each["platform"], each["call"]) for each in control.control("GET", "/requests"))
+    )
     clock.followers.append(lambda seconds: control.control("PUT", "/clock", {"advance_seconds": seconds}))
     yield control
     control.control("DELETE", "/faults")

@@ -9,7 +9,7 @@ from autorepost_app.domain.identity import SystemScope
 from autorepost_app.persistence import publications
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Attempt
-from autorepost_app.platform_kit.protocol import Absent, Delivery, Destination, Finding, Grant, Live
+from autorepost_app.platform_kit.protocol import Absent, Delivery, Destination, Finding, Grant, KeyKind, Live
 from autorepost_app.services import deliveries, tokens
 from autorepost_app.services.deliveries import Loaded
 from autorepost_app.services.house import House
@@ -55,6 +55,8 @@ def _ask_about(
     finding = destination.check(delivery, handles)
     if isinstance(finding, Absent) or (isinstance(finding, Live) and finding.external_id is not None):
         return finding
+    if house.platforms.destination_spec(loaded.row.platform).key_kind is KeyKind.EVIDENCE_ONLY:
+        return finding  # it has nothing but its list to ask, and has just been asked: some bill each read
     found = destination.find(delivery, handles)
     if isinstance(found, Live) and _is_free(house, scope, loaded, found.external_id):
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -37,6 +38,13 @@ def ready(world: Any, sandbox: Any) -> Callable[..., Any]:
         return world
 
     return make
+
+
+@pytest.fixture
+def meanwhile() -> Iterator[Callable[..., Future[Any]]]:
+    """`meanwhile(call, ...)` begins a call in a thread of its own and gives its future."""
+    with ThreadPoolExecutor(thread_name_prefix="meanwhile") as pool:
+        yield pool.submit
 
 
 @pytest.fixture
