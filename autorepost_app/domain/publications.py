@@ -76,9 +76,7 @@ MOVES: Final[tuple[Move, ...]] = (
     Move("resume", _S.STAGING, _S.STAGING, By.WORKER, "the lease had run out; the kept handles are used again"),
     Move("hold", _S.STAGING, _S.STAGING, By.WORKER, "the platform is still working on it", fenced=True),
     Move("postpone", _S.STAGING, _S.READY, By.WORKER, "a limit, a passing fault or a dead handle", fenced=True),
-    Move(
-        "reject", _S.STAGING, _S.FAILED, By.WORKER, "the platform will never take it", fenced=True, proof="not_sent"
-    ),
+    Move("reject", _S.STAGING, _S.FAILED, By.WORKER, "the platform will never take it", fenced=True, proof="not_sent"),
     # the send
     Move(
         "staged_but_live", _S.STAGING, _S.PUBLISHED, By.WORKER, "the handle says it is live", fenced=True, proof="live"
