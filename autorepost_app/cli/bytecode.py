@@ -1,7 +1,7 @@
 """Where does Python keep what it has compiled, where it may not keep it beside the sources?
 
-Dagster, Streamlit and SQLAlchemy are fifteen hundred modules. Half of a start's work would be compiling them anew in each
-process, under PYTHONDONTWRITEBYTECODE or with packages in a folder that this user cannot write to.
+Dagster, Streamlit and SQLAlchemy are fifteen hundred modules. Half of a start's work would be compiling them anew in
+each process, under PYTHONDONTWRITEBYTECODE or with packages in a folder that this user cannot write to.
 """
 
 from __future__ import annotations

@@ -9,12 +9,19 @@ from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from multiprocessing import forkserver
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import psycopg2
 import pytest
-from dagster import DagsterInstance, DagsterRun, DagsterRunStatus
+from dagster import (
+    DagsterEventType,
+    DagsterInstance,
+    DagsterRun,
+    DagsterRunStatus,
+    ReexecutionOptions,
+    execute_job,
+)
 from dagster._core.code_pointer import load_python_file
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.remote_origin import (
@@ -24,7 +31,10 @@ from dagster._core.remote_origin import (
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from autorepost_app.bootstrap import close_house
 from autorepost_pipelines import storage
+from autorepost_pipelines.house import _opened, this_house
+from autorepost_pipelines.keys import pool_limits
 from autorepost_pipelines.prepare import prepare_home
 from autorepost_pipelines.workers import stop_workers
 
@@ -193,3 +203,71 @@ def runs(runs_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> It
             yield Runs(instance)
             stop_workers(home)
             forkserver._forkserver._stop()
+
+
+class Line:
+    """Our own jobs over the world's house, executed in this process and written down by a real Dagster."""
+
+    def __init__(self, instance: DagsterInstance, world: Any) -> None:
+        self.instance = instance
+        self.world = world
+        self._repository = ReconstructableRepository.for_module("autorepost_pipelines.definitions", "defs")
+
+    def run(self, partition: str, job: str = "repost") -> DagsterRun:
+        self.instance.add_dynamic_partitions("posts", [partition])
+        tags = {"dagster/partition": partition, "autorepost/post": partition}
+        return self._ended(execute_job(self._job(job), self.instance, tags=tags))
+
+    def again(self, run: DagsterRun, *steps: str) -> DagsterRun:
+        """The same run once more, whole or only those steps."""
+        options = ReexecutionOptions(parent_run_id=run.run_id, step_selection=list(steps) or None)
+        tags = {name: run.tags[name] for name in ("dagster/partition", "autorepost/post")}
+        return self._ended(execute_job(self._job(run.job_name), self.instance, tags=tags, reexecution_options=options))
+
+    def partitions(self) -> list[str]:
+        with self.world.house.db.system(self.world.system) as session:
+            rows = session.connection().exec_driver_sql(
+                "select concat_ws(':', platform, external_account_id, external_post_id) from posts order by posted_at"
+            )
+            return [row[0] for row in rows]
+
+    def failure(self, run: DagsterRun) -> str:
+        """What the step that failed said."""
+        [event] = self.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.STEP_FAILURE).records
+        return str(event.event_log_entry.dagster_event.step_failure_data.error.message)
+
+    def metadata(self, run: DagsterRun) -> dict[str, Any]:
+        """What each asset showed in that run, by asset and name."""
+        records = self.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_MATERIALIZATION).records
+        events = [record.event_log_entry.asset_materialization for record in records]
+        return {event.asset_key.to_user_string(): event.metadata for event in events if event}
+
+    def checks(self, run: DagsterRun) -> dict[str, bool]:
+        records = self.instance.get_records_for_run(run.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION).records
+        found = [record.event_log_entry.dagster_event.event_specific_data for record in records]
+        return {check.check_name: check.passed for check in found}
+
+    def _job(self, name: str) -> Any:
+        return self._repository.get_reconstructable_job(name)
+
+    def _ended(self, result: Any) -> DagsterRun:
+        run = self.instance.get_run_by_id(result.run_id)
+        assert run
+        return run
+
+
+@pytest.fixture
+def line(world: Any, database: Any, environ: dict[str, str], tmp_path: Path, monkeypatch: Any) -> Iterator[Line]:
+    """Dagster's tables beside ours, and pipelines that open the same house as the world, by the environment."""
+    for name, value in {**environ, "DAGSTER_PG_URL": database.dagster_url()}.items():
+        monkeypatch.setenv(name, value)
+    launcher = {"module": "dagster", "class": "DefaultRunLauncher", "config": {}}
+    prepare_home(tmp_path / "dagster", REPO / "dagster.yaml", overrides={"run_launcher": launcher})
+    storage.create_schema(database.dagster_url(), pool_limits())
+    with DagsterInstance.from_config(str(tmp_path / "dagster")) as instance:
+        yield Line(instance, world)
+        for partition in instance.get_dynamic_partitions("posts"):
+            instance.delete_dynamic_partition("posts", partition)
+    close_house(this_house())
+    _opened.cache_clear()
+    storage.dispose_engines()
