@@ -38,7 +38,7 @@ def named_in_text(text: str) -> set[str]:
     found = set()
     for name in KEYS_AND_NAMES:
         flags = re.IGNORECASE if len(name) > 1 else 0
-        if re.search(rf"(?<![\w+-]){re.escape(name)}(?![\w\\-])", text, flags):
+        if re.search(rf"(?<![\w+\\-]){re.escape(name)}(?![\w\\-])", text, flags):
             found.add(name.lower())
     return found
 
@@ -118,6 +118,7 @@ def test_the_scan_sees_names_however_they_are_written(source: str) -> None:
         "y = lambda x: x",
         'f"{width}x{height}"',
         '"X-Amz-Id"',
+        'r"\\X"',
     ],
 )
 def test_the_scan_leaves_explanations_and_other_words_alone(source: str) -> None:
