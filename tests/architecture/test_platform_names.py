@@ -18,6 +18,7 @@ from autorepost_app.bootstrap import find_platforms
 
 KEYS_AND_NAMES = frozenset(chain.from_iterable((key, each.name) for key, each in find_platforms().items()))
 _TEXT_FILES = {".css", ".html", ".jinja", ".js", ".json", ".mako", ".md", ".sql", ".toml", ".txt", ".yaml", ".yml"}
+_OF_PYTHON = {"X_OK"}
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -60,7 +61,7 @@ def named_in_code(source: str) -> set[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in explained:
             # `{width}x{height}` is a size
             found |= {name for name in named_in_text(node.value) if len(name) > 1 or id(node) not in between}
-        for identifier in _identifiers(node):
+        for identifier in set(_identifiers(node)) - _OF_PYTHON:
             found |= named_in_identifier(identifier)
     return found
 
@@ -119,6 +120,7 @@ def test_the_scan_sees_names_however_they_are_written(source: str) -> None:
         'f"{width}x{height}"',
         '"X-Amz-Id"',
         'r"\\X"',
+        "os.access(folder, os.X_OK)",
     ],
 )
 def test_the_scan_leaves_explanations_and_other_words_alone(source: str) -> None:
