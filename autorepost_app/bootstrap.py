@@ -108,18 +108,18 @@ def open_store(settings: Settings) -> Store:
 
 def open_links(settings: Settings, clock: Clock = utc_now) -> SignedLinks:
     key = KeyFile.open(settings.home / "keys" / "links.key", make=True)
-    return SignedLinks(settings.url, key.keys[key.primary], clock, reachable=_reachable(settings))
+    return SignedLinks(settings.url, key.keys[key.primary], clock, reachable=links_are_reachable(settings))
 
 
-def _reachable(settings: Settings) -> bool:
+def links_are_reachable(settings: Settings) -> bool:
     """Whether the platforms can fetch our links: always on a public address, and on this machine the sandbox's."""
-    if not _is_loopback(settings.url):
+    if not is_loopback(settings.url):
         return True
     addresses = [value.get_secret_value() for name, value in settings.platforms.items() if name.endswith("_URL")]
-    return bool(addresses) and all(_is_loopback(address) for address in addresses)
+    return bool(addresses) and all(is_loopback(address) for address in addresses)
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

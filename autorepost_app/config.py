@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from autorepost_app.domain.errors import UserError
 
 PREFIX: Final = "AUTOREPOST_"
+LAST_PORT: Final = 65535
 _SCHEMES: Final = ("postgresql://", "postgres://", "postgresql+psycopg://")
 
 
@@ -30,7 +33,7 @@ class Settings(BaseModel):
     store_url: str = ""
     keys: str = ""
     host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    port: Annotated[int, Field(ge=1, le=LAST_PORT)] = 8080
     public_url: str = ""
     log_format: Literal["pretty", "json", ""] = ""
     ffmpeg_bin: str | None = None
@@ -64,9 +67,14 @@ class Settings(BaseModel):
     @field_validator("store_url")
     @classmethod
     def _is_store(cls, value: str) -> str:
-        if value and not value.startswith(("file://", "s3://")):
-            raise ValueError("must start with file:// or s3://")
+        if value and not re.match(r"file:///.|s3://[^/]", value):
+            raise ValueError("must be file:///folder or s3://bucket/prefix")
         return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_public_url(cls, value: str) -> str:
+        return _web_address(value) if value else value
 
     @field_validator("keys")
     @classmethod
@@ -114,6 +122,8 @@ def read(environ: Mapping[str, str], platform_names: Iterable[str] = ()) -> Sett
             raise _unknown(name, ours | of_platforms)
     values: dict[str, Any] = {name.lower(): value for name, value in given.items() if name in ours}
     values["platforms"] = {name: value for name, value in given.items() if name in of_platforms and value}
+    for name, value in values["platforms"].items():
+        _check_platform_url(name, value)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
@@ -126,6 +136,27 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.IPv4Address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _web_address(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        usable = False
+    if not usable or any(sign.isspace() for sign in value):
+        raise ValueError("must be an address such as https://repost.example.org")
+    return value
+
+
+def _check_platform_url(name: str, value: str) -> None:
+    if not name.endswith("_URL"):
+        return
+    try:
+        _web_address(value)
+    except ValueError as error:
+        text = f"{PREFIX}{name} is not usable: {error}."
+        raise UserError(text, remedy="Leave it unset for the real platform.", field=PREFIX + name) from None
 
 
 def _unknown(name: str, known: set[str]) -> UserError:

@@ -20,8 +20,9 @@ from rich.table import Table
 from autorepost_app.bootstrap import close_house, find_platforms, open_house
 from autorepost_app.cli.product import Product, current_settings
 from autorepost_app.cli.terminal import console, problems, step
-from autorepost_app.config import PREFIX
+from autorepost_app.config import LAST_PORT, PREFIX
 from autorepost_app.domain.connections import ConnectionStatus
+from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.identity import TenantId, TenantScope
 from autorepost_app.domain.publications import FINAL, State
 from autorepost_app.domain.rules import RuleDestination
@@ -44,11 +45,7 @@ class Sandbox:
     base_url: str
 
     def control(self, method: str, path: str, **json: Any) -> Any:
-        answer = httpx.request(
-            method, f"{self.base_url}/_sandbox{path}", json=json or None, timeout=30, trust_env=False
-        )
-        answer.raise_for_status()
-        return answer.json()
+        return self._ask(method, path, json=json or None).json()
 
     def settings(self) -> dict[str, str]:
         """The settings that point the product here."""
@@ -61,12 +58,19 @@ class Sandbox:
         return dict(httpx.URL(answer["redirect_to"]).params)
 
     def post_clip(self, platform: str, clip: Path, description: str) -> None:
-        path = f"{self.base_url}/_sandbox/{platform}/accounts/{HANDLE}/posts"
         with clip.open("rb") as file:
-            answer = httpx.post(
-                path, files={"clip": file}, data={"description": description}, timeout=60, trust_env=False
-            )
-        answer.raise_for_status()
+            path = f"/{platform}/accounts/{HANDLE}/posts"
+            self._ask("POST", path, files={"clip": file}, data={"description": description})
+
+    def _ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        try:
+            answer = httpx.request(method, f"{self.base_url}/_sandbox{path}", timeout=60, trust_env=False, **more)
+            return answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise UserError(
+                f"The sandbox at {self.base_url} did not do {method} {path}: {error}",
+                remedy="Its log is sandbox.log in the folder `logs` of AUTOREPOST_HOME.",
+            ) from error
 
 
 def demo_settings() -> dict[str, str]:
@@ -79,6 +83,12 @@ def run(*, once: bool, timeout_seconds: float) -> int:
     """The exit code: with `once`, 0 only when the post is live on every destination in time."""
     chosen = demo_settings()
     settings = current_settings(chosen)
+    if settings.port == LAST_PORT:
+        raise UserError(
+            f"The sandbox takes the port after {PREFIX}PORT, and there is none after {LAST_PORT}.",
+            remedy=f"Set {PREFIX}PORT to a smaller number.",
+            field=f"{PREFIX}PORT",
+        )
     sandbox = Sandbox(f"http://127.0.0.1:{settings.port + 1}")
     product = Product(settings, sandbox_port=settings.port + 1, on_sandbox=sandbox.settings)
     console.print(f"[bold]autorepost demo[/bold] in {settings.home}")

@@ -76,12 +76,13 @@ def migrate(check: bool) -> None:
 
 
 @main.command()
-def doctor() -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the findings for a program.")
+def doctor(as_json: bool) -> None:
     """Check what would stop a post, each with its remedy. Exit code 1 if something would."""
     with errors_in_words():
         from autorepost_app.cli.doctor import examine
 
-        raise SystemExit(examine())
+        raise SystemExit(examine(as_json=as_json))
 
 
 @main.group()

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 
-from autorepost_app.domain.errors import UserError
+from autorepost_app.domain.errors import PlatformFault, UserError
 from autorepost_app.media.errors import MediaFault
 from autorepost_app.persistence.server import EmbeddedPostgresError
 from autorepost_app.processes import ProcessError, State
@@ -57,14 +58,17 @@ def errors_in_words() -> Iterator[None]:
         _fail(error.text, error.remedy)
     except MediaFault as error:
         _fail(error.text, error.remedy)
+    except PlatformFault as fault:
+        _fail(fault.verdict.text, getattr(fault.verdict, "remedy", "") or fault.verdict.detail)
     except (EmbeddedPostgresError, ProcessError) as error:
         _fail(str(error), "")
 
 
 def _fail(text: str, remedy: str) -> None:
-    problems.print(f"[bold red]autorepost:[/bold red] {text}", markup=True)
+    # brackets in a path or in a server's words are not ours to read as markup
+    problems.print(f"[bold red]autorepost:[/bold red] {escape(text)}")
     if remedy:
-        problems.print(f"  [bold]{remedy}[/bold]")
+        problems.print(f"  [bold]{escape(remedy)}[/bold]")
     sys.stdout.flush()
     raise SystemExit(1)
 

@@ -58,6 +58,12 @@ def resolve_binaries(ffmpeg_bin: str | None = None, ffprobe_bin: str | None = No
     return Binaries(_resolve("ffmpeg", ffmpeg_bin), _resolve("ffprobe", ffprobe_bin))
 
 
+def decoders(binaries: Binaries) -> frozenset[str]:
+    """What this ffmpeg can read, by its own names."""
+    listed = _output(binaries.ffmpeg.path, "-hide_banner", "-decoders")
+    return frozenset(re.findall(r"^ [A-Z.]{6} (\S+)", listed, re.MULTILINE))
+
+
 def _resolve(name: str, explicit: str | None) -> Tool:
     refused = []
     for candidate in [Path(explicit)] if explicit else _candidates(name):

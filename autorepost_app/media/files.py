@@ -23,6 +23,8 @@ class LocalFolder:
     def __init__(self, root: Path) -> None:
         self._root = root
         make_folders(root)
+        if not root.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root))
         root.chmod(0o700)
 
     def path(self, key: str) -> Path:

@@ -58,7 +58,7 @@ def prepare(home: Path, owner: str) -> AccessFile:
 
     `owner` is the PostgreSQL URL of somebody who may make tables and roles. Raises UserError.
     """
-    url = _owner_url(owner)
+    url = schema.owner_url(owner)
     passwords = _role_passwords(home / "keys" / "roles.json")
     schema.upgrade(url, passwords)
     access = AccessFile.of(home)
@@ -68,11 +68,7 @@ def prepare(home: Path, owner: str) -> AccessFile:
 
 def differences(owner: str) -> list[str]:
     """What the models say that the owner's database does not, and the reverse, one line each."""
-    return [str(each) for each in schema.differences(_owner_url(owner))]
-
-
-def _owner_url(owner: str) -> URL:
-    return make_url(owner).set(drivername="postgresql+psycopg")
+    return [str(each) for each in schema.differences(schema.owner_url(owner))]
 
 
 def _address(owner: URL, role: str, passwords: RolePasswords) -> str:

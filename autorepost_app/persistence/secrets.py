@@ -82,14 +82,14 @@ class KeyFile:
     @classmethod
     def open(cls, path: Path, *, make: bool) -> KeyFile:
         """Reads the file; with `make` a missing one is made with a first key. Raises UserError."""
-        if make and not path.exists():
-            _make(path)
         try:
+            if make and not path.exists():
+                _make(path)
             mode = path.stat().st_mode & 0o777
             lines = path.read_text(encoding="ascii").split()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise UserError(
-                f"The key file {path} cannot be read: {error.strerror}.",
+                f"The key file {path} cannot be read: {getattr(error, 'strerror', 'it is not text')}.",
                 remedy="Restore it from a backup: without it no stored token can be opened.",
                 field="AUTOREPOST_KEYS",
             ) from error

@@ -107,10 +107,10 @@ def test_keys_are_a_file_by_path_or_a_key_in_kms() -> None:
 def test_every_platform_found_adds_its_hosts_and_credentials() -> None:
     for key, manifest in bootstrap.find_platforms().items():
         names = ["CLIENT_ID", "CLIENT_SECRET", *(f"{host.name}_URL" for host in manifest.hosts)]
-        given = {f"{key}_{name}".upper(): f"value of {name}" for name in names}
+        given = {f"{key}_{name}".upper(): f"https://{name}.example" for name in names}
         settings = bootstrap.settings_from(_set(**given))
         assert {name: settings.platform_value(key, name) for name in names} == {
-            name: f"value of {name}" for name in names
+            name: f"https://{name}.example" for name in names
         }
 
 

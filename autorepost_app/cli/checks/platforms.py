@@ -1,0 +1,131 @@
+"""Can we reach the platforms, as whom, and can they reach us?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+from autorepost_app.bootstrap import links_are_reachable
+from autorepost_app.cli.checks import Finding, ok, problem, warning
+from autorepost_app.cli.checks.database import Stored
+from autorepost_app.config import PREFIX, Settings
+from autorepost_app.platform_kit.protocol import Platform
+
+_ANSWER_SECONDS = 5.0
+_SKEW_SEEN_SECONDS = 30.0
+_SKEW_STOPS_SECONDS = 600.0
+_CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET")
+
+Manifests = Mapping[str, Platform]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a host said to a plain question, if anything; `ahead_seconds` is how far our clock is before its."""
+
+    platform: str
+    name: str
+    url: str
+    error: str = ""
+    ahead_seconds: float | None = None
+
+
+def credentials(settings: Settings, manifests: Manifests, stored: Stored) -> Iterator[Finding]:
+    """Missing ones stop only a platform that is in use."""
+    in_use = {platform for platform, _login in stored.connected}
+    for key, manifest in sorted(manifests.items()):
+        missing = [f"{PREFIX}{key.upper()}_{name}" for name in _CREDENTIALS if not settings.platform_value(key, name)]
+        name = f"{manifest.name} app"
+        if not missing:
+            yield ok(name, "has its credentials")
+        else:
+            remedy = f"Set {' and '.join(missing)} to what {manifest.name} gave for your app."
+            make = problem if key in in_use else warning
+            yield make(name, "has connected accounts but no credentials" if key in in_use else "not set up", remedy)
+
+
+def public_address(settings: Settings, manifests: Manifests, stored: Stored) -> Finding:
+    """Platforms that fetch the file from us have to reach it."""
+    if links_are_reachable(settings):
+        return ok("public address", settings.url)
+    needing = {
+        manifests[platform].name
+        for platform, login in stored.connected
+        if platform in manifests and _fetches(manifests[platform], login)
+    }
+    remedy = f"Set {PREFIX}PUBLIC_URL to the https address under which {settings.url}/media/signed is reached."
+    if needing:
+        found = f"{' and '.join(sorted(needing))} cannot fetch files from {settings.url}"
+        return problem("public address", found, remedy)
+    fetchers = {each.name for each in manifests.values() if any(_fetches(each, login) for login in each.oauth.logins)}
+    if fetchers:
+        found = f"{settings.url} is reached only from here; {' and '.join(sorted(fetchers))} may have to fetch files"
+        return warning("public address", found, remedy)
+    return ok("public address", f"{settings.url}; no platform here needs one")
+
+
+def _fetches(manifest: Platform, login: str) -> bool:
+    return manifest.destination is not None and manifest.destination.needs_public_url(login)
+
+
+def ask_hosts(settings: Settings, manifests: Manifests) -> list[Answer]:
+    """One short question to every host, all at once. No credentials are sent."""
+    asked = [
+        (manifest.name, host.name, settings.platform_value(key, f"{host.name}_URL") or host.default_url)
+        for key, manifest in sorted(manifests.items())
+        for host in manifest.hosts
+    ]
+    with httpx.Client(timeout=_ANSWER_SECONDS) as client, ThreadPoolExecutor(max_workers=16) as pool:
+        return list(pool.map(lambda each: _ask(client, *each), asked))
+
+
+def _ask(client: httpx.Client, platform: str, name: str, url: str) -> Answer:
+    """Any answer at all means that the host is there."""
+    try:
+        answer = client.head(url)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return Answer(platform, name, url, error=str(error) or type(error).__name__)
+    return Answer(platform, name, url, ahead_seconds=_ahead(answer.headers.get("date")))
+
+
+def _ahead(date: str | None) -> float | None:
+    try:
+        return (datetime.now(UTC) - parsedate_to_datetime(date or "")).total_seconds()
+    except (ValueError, TypeError):
+        return None
+
+
+def hosts(answers: Iterable[Answer]) -> Iterator[Finding]:
+    """A platform that is down at start is no reason not to start: its posts wait."""
+    by_platform: dict[str, list[Answer]] = {}
+    for answer in answers:
+        by_platform.setdefault(answer.platform, []).append(answer)
+    for platform, of_platform in by_platform.items():
+        down = [answer for answer in of_platform if answer.error]
+        if not down:
+            yield ok(f"{platform} hosts", "all answer")
+            continue
+        reasons = "; ".join(sorted({answer.error for answer in down}))
+        found = f"no answer from {', '.join(answer.url for answer in down)} ({reasons})"
+        remedy = "Check the way out of this machine (DNS, firewall, HTTPS_PROXY). Posts wait until it answers."
+        yield warning(f"{platform} hosts", found, remedy)
+
+
+def clock(answers: Iterable[Answer]) -> Finding:
+    """Against the middle of what the hosts say: one may be wrong itself."""
+    told = sorted(answer.ahead_seconds for answer in answers if answer.ahead_seconds is not None)
+    if not told:
+        return warning("clock", "could not be compared: no platform answered", "Look at it by hand: run `date -u`.")
+    ahead = told[len(told) // 2]
+    found = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the platforms' clocks"
+    remedy = "Switch time synchronisation on (timedatectl set-ntp true)."
+    if abs(ahead) >= _SKEW_STOPS_SECONDS:
+        return problem("clock", found, remedy)
+    if abs(ahead) >= _SKEW_SEEN_SECONDS:
+        return warning("clock", found, remedy)
+    return ok("clock", "agrees with the platforms'")

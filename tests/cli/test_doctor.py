@@ -1,0 +1,358 @@
+"""Each check of the doctor on what is really broken, and the whole command on a fresh machine."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any, ClassVar
+
+import pytest
+
+from autorepost_app.bootstrap import find_platforms, settings_from
+from autorepost_app.cli.checks import Status, machine, platforms
+from autorepost_app.cli.checks.database import Stored, database, key_file
+from autorepost_app.config import Settings
+from autorepost_app.platform_kit.protocol import Platform
+from autorepost_app.processes import free_port
+
+OK, WARNING, PROBLEM = Status.OK, Status.WARNING, Status.PROBLEM
+
+
+def with_settings(settings: Settings, **changes: Any) -> Settings:
+    return Settings.model_validate({**settings.model_dump(), **changes})
+
+
+def by_name(found) -> dict[str, Any]:
+    return {each.name: each for each in found}
+
+
+# ------------------------------------------------------------------------------------------------------- the command
+
+
+def test_a_fresh_machine_is_fit_and_left_as_it_was(run, home):
+    ended = run("doctor", "--json")
+    found = {row["name"]: row for row in json.loads(ended.stdout)}
+    assert ended.returncode == 0, ended.stdout
+    assert {row["status"] for row in found.values()} <= {"ok", "warning"}
+    assert found["database"]["found"].startswith("an embedded server starts here")
+    assert all(row["remedy"] for row in found.values() if row["status"] != "ok")
+    assert not home.exists()
+
+
+def test_what_would_stop_a_post_ends_the_command_with_one(run, tmp_path):
+    ended = run("doctor", FFMPEG_BIN=tmp_path / "none")
+    assert ended.returncode == 1
+    assert "There is no usable ffmpeg" in ended.stdout
+    assert "1 of this would stop a post." in ended.stdout
+
+
+def test_wrong_settings_are_a_finding_and_not_an_error(run):
+    ended = run("doctor", PROT="1")
+    assert ended.returncode == 1
+    assert "There is no setting AUTOREPOST_PROT." in ended.stdout
+    assert "Did you mean AUTOREPOST_PORT?" in ended.stdout
+    assert "Traceback" not in ended.stderr
+
+
+def test_no_secret_is_in_what_the_doctor_says(run):
+    secrets = {"X_CLIENT_SECRET": "hunter2", "DATABASE_URL": f"postgresql://me:hunter2@127.0.0.1:{free_port()}/x"}
+    ended = run("doctor", X_CLIENT_ID="app", **secrets)
+    assert ended.returncode == 1
+    assert "hunter2" not in ended.stdout + ended.stderr
+
+
+# ------------------------------------------------------------------------------------------------------- the machine
+
+
+@pytest.mark.parametrize(("version", "status"), [((3, 10), PROBLEM), ((3, 11), OK), ((3, 13), OK), ((3, 14), WARNING)])
+def test_pythons_that_were_tried_are_fit(version, status):
+    assert machine.python(version).status is status
+
+
+def test_missing_zones_are_a_problem():
+    assert machine.time_zones().status is OK
+    assert machine.time_zones(("Mars/Olympus",)).status is PROBLEM
+
+
+def test_a_home_is_looked_at_and_never_made(settings):
+    assert machine.home(settings).found == f"{settings.home} will be made at the first start"
+    assert not settings.home.exists()
+
+
+def test_a_home_that_others_can_read_is_told_with_the_command_that_helps(settings):
+    settings.home.mkdir()
+    settings.home.chmod(0o755)
+    found = machine.home(settings)
+    assert (found.status, found.remedy) == (WARNING, f"Run: chmod 700 {settings.home}")
+    settings.home.chmod(0o700)
+    assert machine.home(settings).status is OK
+
+
+def test_a_home_that_is_a_file_is_a_problem(settings):
+    settings.home.write_text("")
+    assert machine.home(settings).status is PROBLEM
+
+
+def test_little_space_is_a_problem(settings):
+    assert [each.status for each in machine.disk(settings)] == [OK]
+    found = list(machine.disk(settings, least_bytes=10**18))
+    assert [each.status for each in found] == [PROBLEM]
+    assert "Free some space" in found[0].remedy
+
+
+def test_an_old_ffmpeg_is_a_problem_and_a_weak_one_a_warning(settings, tool):
+    old = with_settings(settings, ffmpeg_bin=str(tool("ffmpeg4", "ffmpeg version 4.4.1 Copyright")))
+    weak = with_settings(settings, ffmpeg_bin=str(tool("ffmpeg5", "ffmpeg version 5.1.9 Copyright\n V..... libx264 x")))
+    assert [each.status for each in machine.ffmpeg(old)] == [PROBLEM]
+    found = by_name(machine.ffmpeg(weak))
+    assert (found["ffmpeg"].status, found["HDR videos"].status, found["AV1 videos"].status) == (OK, WARNING, WARNING)
+
+
+def test_an_ffmpeg_that_reads_av1_is_praised(settings, tool):
+    able = tool("ffmpeg8", "ffmpeg version 8.0 Copyright\n V..... libx264 x\n V....D libdav1d AV1")
+    assert {each.status for each in machine.ffmpeg(with_settings(settings, ffmpeg_bin=str(able)))} == {OK}
+
+
+def test_a_store_is_tried_and_left_clean(settings):
+    settings.home.mkdir()
+    assert machine.store(settings).found.endswith("will be made at the first start")
+    (settings.home / "store").mkdir()
+    assert machine.store(settings).status is OK
+    assert not [each for each in (settings.home / "store").rglob("*") if each.is_file()]
+
+
+def test_a_store_that_is_a_file_is_a_problem(settings):
+    settings.home.mkdir()
+    (settings.home / "store").write_text("")
+    assert machine.store(settings).status is PROBLEM
+
+
+def test_a_port_is_free_or_ours_or_a_problem(settings):
+    assert machine.port(settings).status is OK
+    with answering(settings.port, "alive\n"):
+        assert machine.port(settings).found.endswith("which is running")
+    with answering(settings.port, "hello"):
+        assert machine.port(settings).status is PROBLEM
+
+
+def test_a_port_whose_owner_says_nothing_is_a_problem(settings):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", settings.port))
+        silent.listen()
+        found = machine.port(settings)
+    assert found.status is PROBLEM
+    assert "AUTOREPOST_PORT=" in found.found
+
+
+# ---------------------------------------------------------------------------------------------- database and keys
+
+
+@pytest.fixture
+def prepared(database, postgres, settings, _home) -> Settings:
+    """Settings of a product whose database is migrated; the server is one of the operator's own."""
+    address = postgres.address()
+    url = f"postgresql://postgres:{address.password}@/tests?host={address.host}"
+    return with_settings(settings, home=_home, database_url=url)
+
+
+def test_a_prepared_database_is_found_in_order(prepared):
+    found, stored = database(prepared)
+    assert by_name(found)["schema"].found.startswith("revision ")
+    assert {name: each.status for name, each in by_name(found).items()} == {
+        "database": OK,
+        "schema": OK,
+        "roles": OK,
+        "tenants": OK,
+        "Dagster": WARNING,
+    }
+    assert stored == Stored()
+
+
+def test_a_database_that_is_down_is_a_problem(prepared):
+    down = with_settings(prepared, database_url=f"postgresql://me:x@127.0.0.1:{free_port()}/repost")
+    found, _ = database(down)
+    assert [each.status for each in found] == [PROBLEM]
+    assert "AUTOREPOST_DATABASE_URL" in found[0].remedy
+
+
+def test_an_older_schema_is_a_problem_with_the_command_that_helps(prepared, owner_connection):
+    newest = owner_connection.execute("select version_num from alembic_version").fetchone()
+    owner_connection.execute("update alembic_version set version_num = '0001'")
+    try:
+        found, _ = database(prepared)
+        assert by_name(found)["schema"].status is PROBLEM
+        assert "autorepost migrate" in by_name(found)["schema"].remedy
+    finally:
+        owner_connection.execute("update alembic_version set version_num = %s", newest)
+
+
+def test_a_role_that_cannot_log_in_is_named(prepared, owner_connection):
+    owner_connection.execute("alter role tests_system nologin")
+    try:
+        found, _ = database(prepared)
+        assert by_name(found)["roles"].status is PROBLEM
+        assert "system:" in by_name(found)["roles"].found
+    finally:
+        owner_connection.execute("alter role tests_system login")
+
+
+@pytest.mark.parametrize(
+    ("broken", "mended", "word"),
+    [
+        ("alter role tests_app bypassrls", "alter role tests_app nobypassrls", "above row-level security"),
+        (
+            "alter table posts no force row level security",
+            "alter table posts force row level security",
+            "posts is not under forced",
+        ),
+    ],
+)
+def test_tenants_open_to_each_other_are_a_problem(prepared, owner_connection, broken, mended, word):
+    owner_connection.execute(broken)
+    try:
+        found, _ = database(prepared)
+        assert by_name(found)["tenants"].status is PROBLEM
+        assert word in by_name(found)["tenants"].found
+    finally:
+        owner_connection.execute(mended)
+
+
+def test_rows_that_are_seen_without_a_tenant_are_a_problem(prepared, world, owner_connection):
+    world.connect("x")
+    owner_connection.execute("create policy hole on connections to tests_app using (true)")
+    try:
+        found, _ = database(prepared)
+        assert "without a tenant 1 rows are visible" in by_name(found)["tenants"].found
+    finally:
+        owner_connection.execute("drop policy hole on connections")
+
+
+def test_a_key_that_sealed_stored_tokens_must_be_there(prepared, world, tmp_path):
+    world.connect("x")
+    _, stored = database(prepared)
+    assert stored.connected == {("x", "default")}
+    assert key_file(prepared, stored).status is OK
+
+    other = tmp_path / "other.key"
+    other.write_text("zzzz:" + "cd" * 32)
+    other.chmod(0o600)
+    lost = key_file(with_settings(prepared, keys=str(other)), stored)
+    assert lost.status is PROBLEM
+    assert all(key in lost.found for key in stored.sealing_keys)
+    assert key_file(with_settings(prepared, home=tmp_path / "new"), stored).status is PROBLEM
+
+
+def test_a_key_file_is_made_at_the_first_start_and_not_by_looking(settings):
+    assert key_file(settings, Stored()).status is OK
+    assert not settings.key_file.exists()
+
+
+# --------------------------------------------------------------------------------------------------------- platforms
+
+
+@contextmanager
+def answering(port: int, body: str, ahead_seconds: float = 0.0) -> Iterator[str]:
+    """A server whose clock is behind ours by `ahead_seconds`."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        seen: ClassVar[list[dict[str, str]]] = []
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_GET(self) -> None:
+            self.seen.append(dict(self.headers))
+            self.send_response_only(404)
+            self.send_header("Date", format_datetime(datetime.now(UTC) - timedelta(seconds=ahead_seconds), usegmt=True))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def manifests() -> dict[str, Platform]:
+    return find_platforms()
+
+
+def pointed(settings: Settings, manifests: dict[str, Platform], url: str) -> Settings:
+    """Every host of every platform there."""
+    names = [f"{key}_{host.name}_URL".upper() for key, each in manifests.items() for host in each.hosts]
+    return settings_from({"AUTOREPOST_HOME": str(settings.home), **{f"AUTOREPOST_{name}": url for name in names}})
+
+
+def test_platforms_that_answer_anything_are_there(settings, manifests):
+    with answering(0, "") as url:
+        answers = platforms.ask_hosts(pointed(settings, manifests, url), manifests)
+    assert len(answers) == sum(len(each.hosts) for each in manifests.values())
+    assert {each.status for each in platforms.hosts(answers)} == {OK}
+    assert platforms.clock(answers).status is OK
+
+
+def test_a_platform_that_is_down_is_a_warning_because_its_posts_wait(settings, manifests):
+    url = f"http://127.0.0.1:{free_port()}"
+    found = list(platforms.hosts(platforms.ask_hosts(pointed(settings, manifests, url), manifests)))
+    assert len(found) == len(manifests)
+    assert {each.status for each in found} == {WARNING}
+    assert all(url in each.found and "Posts wait" in each.remedy for each in found)
+
+
+@pytest.mark.parametrize(
+    ("ahead_seconds", "status", "word"),
+    [(0, OK, "agrees"), (60, WARNING, "s ahead of"), (-90, WARNING, "behind"), (3600, PROBLEM, "ahead of")],
+)
+def test_a_clock_that_is_wrong_is_told(settings, manifests, ahead_seconds, status, word):
+    with answering(0, "", ahead_seconds) as url:
+        found = platforms.clock(platforms.ask_hosts(pointed(settings, manifests, url), manifests))
+    assert found.status is status
+    assert word in found.found
+
+
+def test_a_clock_that_nothing_answers_is_not_called_right():
+    assert platforms.clock([]).status is WARNING
+
+
+def test_missing_credentials_stop_only_platforms_in_use(settings, manifests):
+    given = with_settings(settings, platforms={"YOUTUBE_CLIENT_ID": "app", "YOUTUBE_CLIENT_SECRET": "s"})
+    found = by_name(platforms.credentials(given, manifests, Stored(frozenset({("x", "default")}))))
+    assert {name: each.status for name, each in found.items()} == {
+        "Instagram app": WARNING,
+        "TikTok app": WARNING,
+        "X app": PROBLEM,
+        "YouTube app": OK,
+    }
+    assert "AUTOREPOST_X_CLIENT_ID and AUTOREPOST_X_CLIENT_SECRET" in found["X app"].remedy
+
+
+def test_platforms_that_fetch_need_an_address_they_can_reach(settings, manifests):
+    fetching = [
+        (key, login)
+        for key, each in manifests.items()
+        if each.destination is not None
+        for login in each.oauth.logins
+        if each.destination.needs_public_url(login)
+    ]
+    assert fetching
+    local = platforms.public_address(settings, manifests, Stored(frozenset(fetching[:1])))
+    assert (local.status, "AUTOREPOST_PUBLIC_URL" in local.remedy) == (PROBLEM, True)
+    assert platforms.public_address(settings, manifests, Stored()).status is WARNING
+    public = with_settings(settings, public_url="https://repost.example.org")
+    assert platforms.public_address(public, manifests, Stored(frozenset(fetching))).status is OK
+    none = {key: replace(each, destination=None) for key, each in manifests.items()}
+    assert platforms.public_address(settings, none, Stored()).status is OK
