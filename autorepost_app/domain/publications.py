@@ -193,7 +193,7 @@ def back_off_seconds(faults: int) -> float | None:
 
 
 def next_read_at(sent_at: datetime, now: datetime, ages_seconds: tuple[float, ...], give_up_seconds: float) -> datetime:
-    """When to read next: the first planned age that lies ahead, else every tenth of the rest, then the end."""
+    """When to read next: the first planned age that lies ahead, then every hour, at last the end."""
     for age in ages_seconds:
         at = sent_at + timedelta(seconds=age)
         if at > now:

@@ -218,7 +218,7 @@ class RuleDestination(Base):
     __table_args__ = (
         _of_tenant("rule_id", "rules"),
         _of_tenant("connection_id", "connections"),
-        UniqueConstraint("rule_id", "connection_id"),
+        UniqueConstraint("tenant_id", "rule_id", "connection_id"),
         Index(None, "tenant_id"),
     )
     id: Mapped[str] = _id()

@@ -354,7 +354,9 @@ def claim_reading(
     row.lease_epoch += 1
     row.lease_until = now + timedelta(seconds=lease_seconds)
     session.flush()
-    return Lease(row.id, row.tenant_id, owner, row.lease_epoch, str(row.attempt_id))
+    if row.attempt_id is None:
+        raise LookupError(f"publication {row.id} is {row.state} without an attempt: there is nothing to ask about")
+    return Lease(row.id, row.tenant_id, owner, row.lease_epoch, row.attempt_id)
 
 
 def read_again(session: Session, lease: Lease, *, due_at: datetime, waiting_for: str) -> None:

@@ -202,7 +202,7 @@ def upgrade() -> None:
     sa.ForeignKeyConstraint(['tenant_id', 'rule_id'], ['rules.tenant_id', 'rules.id'], name=op.f('rule_destinations_tenant_id_rule_id_fkey')),
     sa.ForeignKeyConstraint(['tenant_id'], ['tenants.id'], name=op.f('rule_destinations_tenant_id_fkey'), ondelete='CASCADE'),
     sa.PrimaryKeyConstraint('id', name=op.f('rule_destinations_pkey')),
-    sa.UniqueConstraint('rule_id', 'connection_id', name=op.f('rule_destinations_rule_id_connection_id_key'))
+    sa.UniqueConstraint('tenant_id', 'rule_id', 'connection_id', name=op.f('rule_destinations_tenant_id_rule_id_connection_id_key'))
     )
     op.create_index(op.f('rule_destinations_tenant_id_idx'), 'rule_destinations', ['tenant_id'], unique=False)
     op.create_table('renditions',

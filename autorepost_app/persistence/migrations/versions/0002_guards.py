@@ -121,7 +121,7 @@ def _grant(app: str, system: str, dagster: str, database: str) -> None:
     own = "tenant_id = (select nullif(current_setting('app.tenant_id', true), '')::uuid)"
     for table, more in TENANT_TABLES.items():
         _protect(table, app, system, own, more)
-    _protect("tenants", app, system, own.replace("tenant_id =", "id ="), "update")
+    _protect("tenants", app, system, own.replace("tenant_id =", "id ="), "update (name, zone)")
     members = f"exists (select from memberships m where m.user_id = users.id and m.{own})"
     _protect("users", app, system, members, "")
     for table in SYSTEM_ONLY:
