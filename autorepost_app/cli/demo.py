@@ -26,7 +26,7 @@ from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.identity import TenantId, TenantScope
 from autorepost_app.domain.publications import FINAL, State
 from autorepost_app.domain.rules import RuleDestination
-from autorepost_app.services import connect, rules, workspaces
+from autorepost_app.services import connect, detect, rules, workspaces
 from autorepost_app.services.house import House
 from autorepost_app.services.record import Story, recent
 from autorepost_app.services.rows import Connection
@@ -109,6 +109,7 @@ def _show(product: Product, sandbox: Sandbox, *, once: bool, timeout_seconds: fl
         known = {story.post.id for story in recent(house, scope)}
         for key in house.platforms.sources():
             sandbox.post_clip(key, _CLIP, f"A walk in the park, {datetime.now(UTC):%H:%M:%S} #nature #fyp")
+        detect.ask_now(house, scope)  # a visitor need not sit out the minute that a source is left alone
         posted = time.monotonic()
         story = _wait_until_settled(house, scope, known, posted + timeout_seconds)
         console.print(_table(house, story, time.monotonic() - posted))

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from autorepost_app.domain.connections import ConnectionStatus
 from autorepost_app.domain.errors import PlatformFault, Reconnect, WaitUntil
-from autorepost_app.domain.identity import SystemScope
+from autorepost_app.domain.identity import Scope, SystemScope
 from autorepost_app.domain.posts import PostIdentity, SourcePost
 from autorepost_app.domain.publications import State
 from autorepost_app.domain.rules import Leave, Rule, decide
@@ -60,6 +60,12 @@ def poll_due(house: House, scope: SystemScope, *, limit: int, workers: int = 16)
         return []
     with ThreadPoolExecutor(max_workers=min(workers, len(chosen)), thread_name_prefix="poll") as pool:
         return list(pool.map(lambda connection: detect(house, scope, connection), chosen))
+
+
+def ask_now(house: House, scope: Scope) -> None:
+    """The scope's sources are due, whenever they were asked last: somebody says that there is something new."""
+    with house.db.session(scope) as session:
+        connections.ask_now(session)
 
 
 def detect(house: House, scope: SystemScope, connection: Connection) -> Detected:
