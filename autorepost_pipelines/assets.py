@@ -6,7 +6,7 @@ Every step reads what the one before it committed and does nothing when there is
 them again, in any order, is safe. What a step learns is in our tables; what it shows is metadata.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import dagster as dg
@@ -23,7 +23,8 @@ from autorepost_pipelines.house import this_house
 from autorepost_pipelines.keys import GROUP, OWNER, POOL_TRANSCODE, POSTS, destination_keys
 
 PATIENCE_SECONDS: Final = 20.0
-"""How long a publishing step stays with a platform that is still processing, before it is offered again later."""
+"""How long a run stays with platforms that are still processing, before the post is offered again later."""
+_FITS: Final = "fits_every_destination"
 _MACHINE_FAULTS: Final = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 """For steps that send nothing. Publishing steps have none: a second execution may only reconcile (R8)."""
 _COMMON: Final[dict[str, Any]] = {"partitions_def": POSTS, "group_name": GROUP, "owners": [OWNER]}
@@ -57,32 +58,70 @@ def originals(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata=metadata[0] if metadata else {"fetched": False})
 
 
-@dg.asset(
-    **_COMMON,
-    deps=[originals],
-    kinds={"file"},
+@dg.op(
+    description="Makes what costs next to nothing; asks for the encoder where pictures have to be encoded again.",
+    ins={"originals": dg.In(dg.Nothing)},
+    out={"encode": dg.Out(dg.Nothing, is_required=False), "ready": dg.Out(dg.Nothing)},
+    retry_policy=_MACHINE_FAULTS,
+)
+def plan_renditions(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
+    here, scope = this_house(), SystemScope("prepare")
+    posts_here = [story.post.id for story in _stories(here, context)]
+    dear = [post_id for post_id in posts_here if prepare.needs_encoding(here, scope, post_id)]
+    for post_id in posts_here:
+        if post_id not in dear:
+            prepare.prepare(here, scope, post_id, _progress(context))
+    if dear:
+        yield dg.Output(None, "encode")
+    yield dg.Output(None, "ready")
+
+
+@dg.op(
+    description="Encodes, as many at once as the cores can bear.",
+    ins={"wanted": dg.In(dg.Nothing)},
+    out=dg.Out(dg.Nothing),
     pool=POOL_TRANSCODE,
     retry_policy=_MACHINE_FAULTS,
+)
+def encode(context: dg.OpExecutionContext) -> None:
+    here = this_house()
+    for story in _stories(here, context):
+        prepare.prepare(here, SystemScope("prepare"), story.post.id, _progress(context))
+
+
+@dg.op(
+    description="Looks whether every file fits where it is to go.",
+    ins={"made": dg.In(dg.Nothing)},
+    out={"result": dg.Out(dg.Nothing), "check": dg.Out()},
+)
+def check_renditions(context: dg.OpExecutionContext) -> Iterator[dg.Output[None] | dg.AssetCheckResult]:
+    here = this_house()
+    found = _stories(here, context)
+    made = [row for story in found for row in story.renditions]
+    context.add_output_metadata(pictures.of_renditions(made), output_name="result")
+    yield dg.Output(None, "result")
+    yield _fits(here, found)
+
+
+@dg.graph_asset(
+    **_COMMON,
+    ins={"originals": dg.AssetIn(dagster_type=dg.Nothing)},
+    kinds={"file"},
     check_specs=[
-        dg.AssetCheckSpec(
-            "fits_every_destination", asset="renditions", description="No file breaks a limit of a platform it is for."
-        )
+        dg.AssetCheckSpec(_FITS, asset="renditions", description="No file breaks a limit of a platform it is for.")
     ],
     description="The fewest files that every destination accepts, and what goes with them, frozen.",
 )
-def renditions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    here, scope = this_house(), SystemScope("prepare")
-    for story in _stories(here, context):
-        prepare.prepare(here, scope, story.post.id, _progress(context))
-    found = _stories(here, context)
-    made = [row for story in found for row in story.renditions]
-    return dg.MaterializeResult(metadata=pictures.of_renditions(made), check_results=[_fits(here, found)])
+def renditions(originals):  # type: ignore[no-untyped-def]  # Dagster composes it, nobody calls it
+    wanted, ready = plan_renditions(originals)
+    result, check = check_renditions(made=[ready, encode(wanted)])
+    return {"result": result, f"renditions_{_FITS}": check}
 
 
 def _publishing_step(platform: str) -> dg.OpDefinition:
     @dg.op(
         name=f"publish_{platform}",
-        description=f"Takes what is due on {platform} as far as it goes now.",
+        description=f"Takes what is due on {platform} as far as it goes without waiting.",
         ins={"renditions": dg.In(dg.Nothing)},
         out=dg.Out(dg.Nothing),
         pool=platform,
@@ -92,23 +131,21 @@ def _publishing_step(platform: str) -> dg.OpDefinition:
         for story in _stories(here, context):
             for row in story.publications:
                 if row.platform == platform and row.state in UNSENT:
-                    after = publish.publish(
-                        here, scope, row.id, patience_seconds=PATIENCE_SECONDS, progress=_progress(context)
-                    )
+                    after = publish.publish(here, scope, row.id, patience_seconds=0.0, progress=_progress(context))
                     context.log.info(f"{platform}: {row.state} -> {after.state} {after.url or after.waiting_for}")
 
     return step
 
 
 @dg.op(
-    description="What has become of every publication of the post.",
+    description="Comes back to the platforms that were still working on it, and shows what became of each.",
     ins={"published": dg.In(dg.Nothing)},
     out=dg.Out(dg.Nothing),
 )
-def publication_states(context: dg.OpExecutionContext) -> None:
-    for story in _stories(this_house(), context):
-        context.add_output_metadata(pictures.of_publications(story))
-        return
+def see_through(context: dg.OpExecutionContext) -> None:
+    here, scope = this_house(), SystemScope("publish")
+    publish.see_through(here, scope, _identity(context), patience_seconds=PATIENCE_SECONDS, progress=_progress(context))
+    context.add_output_metadata(pictures.of_publications(_stories(here, context)[0]))
 
 
 @dg.graph_asset(
@@ -118,7 +155,7 @@ def publication_states(context: dg.OpExecutionContext) -> None:
     description="The post on each destination, at most once. One step a platform, each in the platform's own pool.",
 )
 def publications(renditions):  # type: ignore[no-untyped-def]  # Dagster composes it, nobody calls it
-    return publication_states(published=[_publishing_step(key)(renditions) for key in destination_keys()])
+    return see_through(published=[_publishing_step(key)(renditions) for key in destination_keys()])
 
 
 @dg.asset(
@@ -173,9 +210,7 @@ def _fits(house: House, found: Iterable[Story]) -> dg.AssetCheckResult:
                 limits = house.platforms.destination_spec(row.platform).media
                 broken = violations(MediaFacts(**files[row.rendition_id].facts), limits)
                 wrong += [f"{row.platform}: {violation.text}" for violation in broken]
-    return dg.AssetCheckResult(
-        check_name="fits_every_destination", passed=not wrong, metadata={"broken": "; ".join(wrong) or "none"}
-    )
+    return dg.AssetCheckResult(check_name=_FITS, passed=not wrong, metadata={"broken": "; ".join(wrong) or "none"})
 
 
 def _nothing_stuck(house: House, found: Iterable[Story]) -> dg.AssetCheckResult:

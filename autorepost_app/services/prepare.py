@@ -41,11 +41,46 @@ class Prepared:
     refused: int
 
 
+def needs_encoding(house: House, scope: SystemScope, post_id: str) -> bool:
+    """Whether preparing would re-encode pictures: the one step that is dear, and of which few may run at once."""
+    looked = _look(house, scope, post_id)
+    if looked is None:
+        return False
+    with house.db.system(scope) as session:
+        made = {row.spec for row in posts.renditions_of(session, looked.original.id)}
+    return any(_encodes(each.spec) for each in looked.chosen.renditions if each.fingerprint not in made)
+
+
 def prepare(house: House, scope: SystemScope, post_id: str, progress: Progress) -> Prepared | None:
     """Brings the publications of a post that wait for their file to READY, or to FAILED with the reason.
 
     None when none waits, or the original is not here.
     """
+    looked = _look(house, scope, post_id)
+    if looked is None:
+        return None
+    chosen, waiting = looked.chosen, looked.waiting
+    try:
+        made = _make_all(house, scope, looked.original, looked.facts, chosen, progress)
+    except MediaRejected as rejected:
+        refused = sorted({row.platform for row in waiting})
+        chosen = Plan((), tuple(Refusal(key, rejected.text, rejected.remedy) for key in refused))
+        made = {}
+    ready = sum(_settle(house, scope, row.id, chosen, made) for row in waiting)
+    return Prepared(chosen, tuple(made.values()), ready, len(waiting) - ready)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What is to be prepared, and how."""
+
+    original: Original
+    facts: MediaFacts
+    waiting: list[Publication]
+    chosen: Plan
+
+
+def _look(house: House, scope: SystemScope, post_id: str) -> _Look | None:
     with house.db.system(scope) as session:
         original = posts.original_of(session, post_id)
         waiting = [row for row in publications.of_post(session, post_id) if row.state == State.PREPARING]
@@ -53,14 +88,11 @@ def prepare(house: House, scope: SystemScope, post_id: str, progress: Progress) 
         return None
     facts = MediaFacts(**original.facts)
     limits = {row.platform: house.platforms.destination_spec(row.platform).media for row in waiting}
-    chosen = plan(facts, limits)
-    try:
-        made = _make_all(house, scope, original, facts, chosen, progress)
-    except MediaRejected as rejected:
-        chosen = Plan((), tuple(Refusal(key, rejected.text, rejected.remedy) for key in sorted(limits)))
-        made = {}
-    ready = sum(_settle(house, scope, row.id, chosen, made) for row in waiting)
-    return Prepared(chosen, tuple(made.values()), ready, len(waiting) - ready)
+    return _Look(original, facts, waiting, plan(facts, limits))
+
+
+def _encodes(spec: RenditionSpec | None) -> bool:
+    return spec is not None and (spec.kind is Kind.TRANSCODE or _encodes(spec.base))
 
 
 def _make_all(

@@ -27,8 +27,9 @@ from autorepost_app.domain.errors import (
     WaitUntil,
 )
 from autorepost_app.domain.identity import SystemScope
-from autorepost_app.domain.publications import EvidenceKind, back_off_seconds
-from autorepost_app.persistence import ledger, publications
+from autorepost_app.domain.posts import PostIdentity
+from autorepost_app.domain.publications import EvidenceKind, State, back_off_seconds
+from autorepost_app.persistence import ledger, posts, publications
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Publication
 from autorepost_app.persistence.publications import Lease, MoveLost, Proof
@@ -74,6 +75,34 @@ def publish(
             _Sending(house, scope, lease, progress).run(patience_seconds)
     with house.db.system(scope) as session:
         return publications.get(session, publication_id)
+
+
+def see_through(
+    house: House, scope: SystemScope, identity: PostIdentity, *, patience_seconds: float, progress: Progress
+) -> None:
+    """Comes back to the platforms that were still working on this post, each when it asked to be asked again.
+
+    Several of them process side by side, so waiting for all of them takes as long as the slowest. What is not ready
+    in time is offered again later.
+    """
+    until = time.monotonic() + patience_seconds
+    while True:
+        row = _next_held(house, scope, identity)
+        wait = (row.due_at - house.clock()).total_seconds() if row is not None else 0.0
+        if row is None or time.monotonic() + wait > until:
+            return
+        time.sleep(max(wait, 0.0))
+        publish(house, scope, row.id, patience_seconds=0.0, progress=progress)
+
+
+def _next_held(house: House, scope: SystemScope, identity: PostIdentity) -> Publication | None:
+    """Of this post's publications that wait for their platform, the one that is due first."""
+    with house.db.system(scope) as session:
+        rows = [
+            row for post in posts.with_identity(session, identity) for row in publications.of_post(session, post.id)
+        ]
+    held = [row for row in rows if row.state == State.STAGING and row.lease_until is None]
+    return min(held, key=lambda row: row.due_at, default=None)
 
 
 class _Sending:
