@@ -37,7 +37,7 @@ from autorepost_app.persistence.models import Connection, Publication
 from autorepost_app.persistence.schema import create_database
 from autorepost_app.persistence.server import EmbeddedPostgres
 from autorepost_app.sandbox import SandboxServer
-from autorepost_app.services import connect, detect, fetch, publish, reconcile, rules, workspaces
+from autorepost_app.services import connect, detect, fetch, people, publish, reconcile, rules, workspaces
 from autorepost_app.services import prepare as preparing
 from autorepost_app.services.house import House
 from autorepost_app.services.record import Story, story
@@ -173,6 +173,14 @@ class Sandbox:
             assert time.monotonic() < give_up_at, f"{platform} was never asked for {call}"
             time.sleep(0.01)
 
+    def is_dark(self) -> bool:
+        """Whether nobody answers, as during an outage."""
+        try:
+            self.control("GET", "/clock")
+        except httpx.ConnectError:
+            return True
+        return False
+
     def calls(self, platform: str, call: str) -> int:
         """How often a call was made, by anybody."""
         return sum(entry["call"] == call for entry in self.control("GET", f"/requests?platform={platform}"))
@@ -182,6 +190,20 @@ class Sandbox:
         found = self.control("GET", "/ledger")["posts"]
         wanted = handle or self.handle
         return [p for p in found if p["account"] == wanted and platform in (None, p["platform"])]
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], Any]], Any]:
+    """Asks again until the answer is truthy; the deadline is for a broken house only."""
+
+    def wait(ask: Callable[[], Any]) -> Any:
+        give_up_at = time.monotonic() + 30
+        while not (answer := ask()):
+            assert time.monotonic() < give_up_at, "it never happened"
+            time.sleep(0.02)
+        return answer
+
+    return wait
 
 
 _numbers = iter(range(1_000_000))
@@ -286,6 +308,19 @@ class World:
         row = self.publication(platform)
         self.clock.advance(max((row.due_at - self.clock()).total_seconds(), 0) + 0.1)
         return reconcile.reconcile(self.house, self.system, row.id)
+
+    def settle_file(self) -> None:
+        """Fetches and prepares over moved time until nobody waits for the file any more."""
+        for _ in range(20):
+            self.prepare()
+            waiting = [row for row in self.story().publications if row.state in (State.DETECTED, State.PREPARING)]
+            if not waiting:
+                return
+            self._wait_for(min(waiting, key=lambda row: row.due_at))
+        raise AssertionError(f"the file never comes: {waiting[0].waiting_for}")
+
+    def cancel(self, platform: str) -> Publication:
+        return people.cancel(self.house, self.scope, self.publication(platform).id)
 
     def settle(self, platform: str, *until: State) -> Publication:
         """Whatever is due for it, one step after the other over moved time, until it rests or a person must decide.

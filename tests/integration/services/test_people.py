@@ -192,9 +192,9 @@ def test_a_post_that_shows_up_after_a_person_gave_it_up_stops_the_second_send(
     act(people.settle_absent, world)
     assert world.publication("x").state == State.READY
 
-    assert world.settle("x").state == State.PUBLISHED
-    assert len(sandbox.live("x")) == 1
-    assert world.publication("x").external_id == sandbox.live("x")[0]["id"]
+    assert world.publish("x").state == State.PUBLISHED
+    assert [post["id"] for post in sandbox.live("x")] == [world.publication("x").external_id]
+    world.assert_invariants()
 
 
 def test_a_decision_counts_once(in_review: Callable[..., Any]) -> None:
