@@ -1,0 +1,112 @@
+"""Does the one command come up, say what is wrong, and leave nothing behind, however it ends?"""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def test_one_command_publishes_leaves_nothing_and_starts_faster_the_next_time(start: Callable[..., Any]) -> None:
+    seconds = []
+    for _ in (1, 2):
+        product = start("demo", "--once")
+        assert product.ended() == 0, product.text
+        assert product.processes() == []
+        assert product.text.count(" published ") == 3
+        assert "One clip, posted" in product.text
+        seconds.append(product.when("demo workspace"))
+    first, second = seconds
+    print(f"\nready after {first:.1f} s at the first start, {second:.1f} s at the second")  # noqa: T201
+    assert second < first
+
+
+def test_ctrl_c_ends_everything_and_a_killed_terminal_too(start: Callable[..., Any], eventually: Any) -> None:
+    product = start("demo")
+    product.wait_for("Ctrl-C stops everything", within_seconds=170)
+    assert len(product.live()["x"]) == 1
+    product.process.send_signal(signal.SIGINT)
+    assert product.ended(60) == 0
+    assert product.processes() == []
+
+    killed = start("up")
+    killed.wait_for("Ctrl-C stops everything")
+    killed.process.kill()
+    eventually(lambda: killed.processes() == [], within_seconds=60)
+
+    again = start("up")
+    again.wait_for("Ctrl-C stops everything")
+    assert httpx.get(f"{again.url}/readyz").json() == {"database": "ready", "store": "ready"}
+
+
+def test_whatever_is_killed_while_it_starts_the_next_start_works(start: Callable[..., Any], eventually: Any) -> None:
+    product = start("demo")
+    product.wait_for("sandbox settings")
+    for each in product.processes():
+        if "postgres" not in each.name():
+            _kill(each)
+    eventually(lambda: product.process.poll() is not None)
+    eventually(lambda: product.processes() == [], within_seconds=60)
+    assert start("demo", "--once").ended() == 0
+
+
+def _kill(process: psutil.Process) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.kill()
+
+
+def test_a_port_in_use_is_said_before_anything_starts(start: Callable[..., Any], tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        product = start("up", on_port=port)
+        assert product.ended(30) == 1
+        assert f"Port {port} on 127.0.0.1 is already in use" in product.text
+        assert "AUTOREPOST_PORT=" in product.text
+    assert not (tmp_path / "home" / "postgres").exists()
+
+
+def test_a_home_that_is_a_file_is_said_in_words(start: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("mine")
+    product = start("up")
+    assert product.ended(30) == 1
+    assert f"{tmp_path / 'home'} cannot be used" in product.text
+    assert "Traceback" not in product.text
+    assert (tmp_path / "home").read_text() == "mine"
+
+
+def test_a_database_of_another_major_release_is_left_alone(start: Callable[..., Any], tmp_path: Path) -> None:
+    first = start("migrate")
+    assert first.ended(60) == 0, first.text
+    version = _version_file(tmp_path)
+    version.write_text("16\n")
+    product = start("up")
+    assert product.ended(30) == 1
+    assert "16" in product.text
+    assert "18" in product.text
+    assert "Traceback" not in product.text
+    assert version.read_text() == "16\n"
+
+
+def _version_file(folder: Path) -> Path:
+    """The one at the top of the data folder; each database below has one of its own."""
+    return min(folder.rglob("PG_VERSION"), key=lambda path: len(path.parts))
+
+
+def test_two_on_one_home_do_not_meet(start: Callable[..., Any]) -> None:
+    first = start("up")
+    first.wait_for("database")
+    second = start("up", on_port=first.port + 2)
+    assert second.ended(30) == 1
+    assert "already running on" in second.text
+    first.wait_for("Ctrl-C stops everything")
