@@ -38,13 +38,18 @@ def in_one_line(text: str, characters: int = _CAPTION_CHARACTERS) -> str:
     return words if len(words) <= characters else words[: characters - 1].rstrip() + "…"
 
 
-def when(at: datetime, now: datetime, zone: tzinfo) -> str:
-    """The viewer's own time; of the last day also how long ago."""
+def clock_time(at: datetime, now: datetime, zone: tzinfo) -> str:
+    """In the viewer's own zone, with as much of the date as is not today's."""
     local, today = at.astimezone(zone), now.astimezone(zone)
-    said = f"{local:%H:%M}" if local.date() == today.date() else f"{local.day} {local:%b}, {local:%H:%M}"
-    if local.year != today.year:
-        said = f"{local.day} {local:%b %Y}, {local:%H:%M}"
-    ago = now - at
+    if local.date() == today.date():
+        return f"{local:%H:%M}"
+    year = "" if local.year == today.year else f" {local.year}"
+    return f"{local.day} {local:%b}{year}, {local:%H:%M}"
+
+
+def when(at: datetime, now: datetime, zone: tzinfo) -> str:
+    """The time, and of the last day also how long ago."""
+    said, ago = clock_time(at, now, zone), now - at
     return f"{said} ({_ago(ago)})" if timedelta(0) <= ago < timedelta(days=1) else said
 
 

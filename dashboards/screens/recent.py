@@ -11,7 +11,7 @@ from autorepost_app.media.errors import MediaFault
 from autorepost_app.persistence.models import Publication
 from autorepost_app.services.record import Story, recent
 from dashboards.house import OPERATOR, this_house
-from dashboards.words import STATES, in_one_line, linked, when, zone_of
+from dashboards.words import STATES, clock_time, in_one_line, linked, when, zone_of
 
 _SHOWN = 20
 _LOOK_AGAIN_SECONDS = 3
@@ -62,28 +62,25 @@ def _heading(story: Story) -> None:
     st.text(in_one_line(story.post.full_caption or story.post.caption) or "No caption")
     with st.container(horizontal=True, gap="small"):
         st.text(f"@{in_one_line(story.source.handle)}", width="content")
-        st.markdown(f"{linked(source, story.post.url)} {_gray(story.post.posted_at)}", width="content")
+        posted = when(story.post.posted_at, _now(), _zone())
+        st.markdown(f"{linked(source, story.post.url)} :gray[{posted}]", width="content")
 
 
 def _line(row: Publication) -> None:
     words, colour = STATES[State(row.state)]
     name = this_house().platforms.manifest(row.platform).name
     place = linked(name, row.url) if row.state == State.PUBLISHED else name
-    since = _gray(row.published_at) if row.published_at is not None else ""
+    since = f":gray[{clock_time(row.published_at, _now(), _zone())}]" if row.published_at is not None else ""
     st.markdown(f":{colour}-badge[{words}] **{place}** {since}".rstrip())
     for said in (row.reason or row.waiting_for or _planned(row), row.remedy):
         if said:
             st.text(in_one_line(said, 400))
 
 
-def _gray(at: datetime) -> str:
-    return f":gray[{when(at, _now(), _zone())}]"
-
-
 def _planned(row: Publication) -> str:
     if State(row.state) not in _NOT_SENT or row.publish_at - _now() < _SOON:
         return ""
-    return f"Goes out {when(row.publish_at, _now(), _zone())}."
+    return f"Goes out {clock_time(row.publish_at, _now(), _zone())}."
 
 
 def _thumbnail(key: str) -> bytes | None:
