@@ -15,6 +15,7 @@ from autorepost_app.sandbox.world import World
 
 _FILES = Path(__file__).parent / "static"
 _SHOWN = 60
+_ICON = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'/%3E"  # spares every page a request for one
 _INKS = ("#d6336c", "#1971c2", "#2f9e44", "#e8590c", "#7048e8", "#0c8599")
 
 
@@ -37,6 +38,7 @@ def frame(title: str, body: str, *, narrow: bool = False, live: bool = False) ->
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<link rel="icon" href="{_ICON}">'
         f"<title>{escape(title)}</title><style>{_file('sandbox.css')}</style></head>"
         f'<body><header><a href="/">sandbox</a></header><main class="{"narrow" if narrow else ""}">'
         f"{body}</main>{script}</body></html>"
@@ -120,11 +122,12 @@ class _Site:
         return HTMLResponse(frame("Sandbox platforms", "".join(parts)))
 
     def _link(self, account: Account) -> str:
-        count = len(self._world.platform(account.platform).live_posts(account))
+        live = len(self._world.platform(account.platform).live_posts(account))
+        count = "1 post" if live == 1 else f"{live} posts"
         return (
             f'<a class="row" href="/{escape(account.platform)}/@{escape(account.handle)}">'
             f'<img class="avatar" alt="" src="{escape(avatar_url(self._world, account))}"><span>'
-            f"<b>{escape(account.name)}</b><small>@{escape(account.handle)} · {count} posts</small></span></a>"
+            f"<b>{escape(account.name)}</b><small>@{escape(account.handle)} · {count}</small></span></a>"
         )
 
     async def feed(self, request: Request) -> Response:
