@@ -45,13 +45,11 @@ def test_a_database_that_is_down_is_named_without_its_address(house):
     assert "hidden" not in answer.text
 
 
-def test_a_store_that_is_gone_is_named(house, tmp_path):
-    class Gone:
-        def head(self, _key: str) -> None:
-            raise PermissionError(13, "Permission denied", str(tmp_path))
-
-    answer = ready(replace(house, store=Gone()))
-    assert (answer.status_code, answer.json()) == (503, {"database": "ready", "store": "PermissionError"})
+def test_a_store_that_is_no_folder_any_more_is_named(house, tmp_path):
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    (tmp_path / "store").write_text("")
+    answer = ready(house)
+    assert (answer.status_code, answer.json()) == (503, {"database": "ready", "store": "StoreUnavailable"})
 
 
 @pytest.mark.parametrize("path", PLACES)
