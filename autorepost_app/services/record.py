@@ -23,19 +23,6 @@ from autorepost_app.persistence.models import (
 )
 from autorepost_app.services.house import House
 
-__all__ = [
-    "Publication",
-    "Receipt",
-    "Story",
-    "partition_key_of",
-    "receipt",
-    "recent",
-    "recent_activity",
-    "run_failed",
-    "stories",
-    "story",
-]
-
 _OVERDUE = timedelta(hours=1)
 
 

@@ -8,7 +8,8 @@ import streamlit as st
 
 from autorepost_app.domain.publications import State
 from autorepost_app.media.errors import MediaFault
-from autorepost_app.services.record import Publication, Story, recent
+from autorepost_app.services.record import Story, recent
+from autorepost_app.services.rows import Publication
 from dashboards.house import OPERATOR, this_house
 from dashboards.words import STATES, clock_time, in_one_line, linked, when, zone_of
 
