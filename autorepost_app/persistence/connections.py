@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,12 @@ def get(session: Session, connection_id: str) -> Connection:
     if found is None:
         raise KeyError(connection_id)
     return found
+
+
+def by_id(session: Session, connection_ids: Collection[str]) -> dict[str, Connection]:
+    """Those of them that are visible here."""
+    found = session.scalars(select(Connection).where(Connection.id.in_(connection_ids)))
+    return {connection.id: connection for connection in found}
 
 
 def of_tenant(session: Session) -> list[Connection]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -42,8 +42,9 @@ def tell(session: Session, *, tenant_id: str, at: datetime, kind: str, text: str
     session.execute(insert(Activity).values(tenant_id=tenant_id, at=at, kind=kind, text=text, **about))
 
 
-def activity_of_post(session: Session, post_id: str) -> list[Activity]:
-    return list(session.scalars(select(Activity).where(Activity.post_id == post_id).order_by(Activity.id)))
+def activity_of_posts(session: Session, post_ids: Collection[str]) -> list[Activity]:
+    """In the order in which it happened."""
+    return list(session.scalars(select(Activity).where(Activity.post_id.in_(post_ids)).order_by(Activity.id)))
 
 
 def newest_activity(session: Session, limit: int) -> list[Activity]:

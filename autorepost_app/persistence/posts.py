@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -113,6 +113,12 @@ def original_of(session: Session, post_id: str) -> Original | None:
     return session.scalars(select(Original).where(Original.post_id == post_id)).one_or_none()
 
 
+def originals_of(session: Session, post_ids: Collection[str]) -> dict[str, Original]:
+    """By post, of those that have one."""
+    found = session.scalars(select(Original).where(Original.post_id.in_(post_ids)))
+    return {original.post_id: original for original in found}
+
+
 def save_original(session: Session, values: Mapping[str, Any]) -> Original:
     """Keeps the first one written: a second fetch of the same post changes nothing."""
     session.execute(pg_insert(Original).values(dict(values)).on_conflict_do_nothing(index_elements=["post_id"]))
@@ -127,10 +133,10 @@ def rendition(session: Session, rendition_id: str) -> Rendition:
     return found
 
 
-def renditions_of(session: Session, original_id: str) -> list[Rendition]:
-    return list(
-        session.scalars(select(Rendition).where(Rendition.original_id == original_id).order_by(Rendition.made_at))
-    )
+def renditions_of(session: Session, original_ids: Collection[str]) -> list[Rendition]:
+    """In the order in which they were made."""
+    statement = select(Rendition).where(Rendition.original_id.in_(original_ids)).order_by(Rendition.made_at)
+    return list(session.scalars(statement))
 
 
 def save_rendition(session: Session, values: Mapping[str, Any]) -> Rendition:

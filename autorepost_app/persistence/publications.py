@@ -7,7 +7,7 @@ for, in the caller's transaction. A fenced move also compares the lease: a worke
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,7 +16,7 @@ from sqlalchemy import and_, case, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
-from autorepost_app.domain.publications import FINAL, MOVE, EvidenceKind, Move, State
+from autorepost_app.domain.publications import MOVE, EvidenceKind, Move, State
 from autorepost_app.persistence.models import Attempt, Evidence, Post, Publication
 
 _LEASE_FREE: Final[Mapping[str, None]] = {"lease_owner": None, "lease_until": None}
@@ -76,13 +76,14 @@ def get(session: Session, publication_id: str) -> Publication:
     return found
 
 
-def of_post(session: Session, post_id: str, *, platform: str | None = None) -> list[Publication]:
-    statement = (
-        select(Publication).where(Publication.post_id == post_id).order_by(Publication.created_at, Publication.id)
-    )
-    if platform is not None:
-        statement = statement.where(Publication.platform == platform)
-    return list(session.scalars(statement))
+def of_post(session: Session, post_id: str) -> list[Publication]:
+    return of_posts(session, [post_id])
+
+
+def of_posts(session: Session, post_ids: Collection[str]) -> list[Publication]:
+    """In the order in which they were promised."""
+    statement = select(Publication).where(Publication.post_id.in_(post_ids))
+    return list(session.scalars(statement.order_by(Publication.created_at, Publication.id)))
 
 
 def due(session: Session, states: Iterable[State], now: datetime, limit: int) -> list[Publication]:
@@ -115,11 +116,6 @@ def wake(session: Session, connection_id: str, now: datetime) -> None:
             waiting_for="",
         )
     )
-
-
-def counts_by_state(session: Session) -> dict[str, int]:
-    rows = session.execute(select(Publication.state, func.count()).group_by(Publication.state))
-    return dict(rows.all())
 
 
 def move(
@@ -415,8 +411,3 @@ def bound_ids(session: Session, platform: str, external_account_id: str, ids: It
         Publication.external_id.in_(list(ids)),
     )
     return {found for found in session.scalars(statement) if found}
-
-
-def unsettled(session: Session, post_id: str) -> list[Publication]:
-    """Those of a post that are still on their way somewhere."""
-    return [row for row in of_post(session, post_id) if State(row.state) not in FINAL]

@@ -47,7 +47,7 @@ def needs_encoding(house: House, scope: SystemScope, post_id: str) -> bool:
     if looked is None:
         return False
     with house.db.system(scope) as session:
-        made = {row.spec for row in posts.renditions_of(session, looked.original.id)}
+        made = {row.spec for row in posts.renditions_of(session, [looked.original.id])}
     return any(_encodes(each.spec) for each in looked.chosen.renditions if each.fingerprint not in made)
 
 
@@ -100,7 +100,7 @@ def _make_all(
 ) -> dict[str, Rendition]:
     """A rendition for each fingerprint of the plan, made once whoever asks."""
     with house.db.system(scope) as session:
-        made = {row.spec: row for row in posts.renditions_of(session, original.id)}
+        made = {row.spec: row for row in posts.renditions_of(session, [original.id])}
     wanted = {each.fingerprint: each for each in chosen.renditions}
     missing = [each for key, each in wanted.items() if key not in made]
     if missing:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from autorepost_app.domain.identity import Scope, SystemScope
 from autorepost_app.domain.posts import PostIdentity
@@ -24,6 +26,7 @@ from autorepost_app.persistence.models import (
 from autorepost_app.services.house import House
 
 _OVERDUE = timedelta(hours=1)
+_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +66,19 @@ class Receipt:
 def stories(house: House, scope: SystemScope, identity: PostIdentity) -> list[Story]:
     """The post in every tenant that has it."""
     with house.db.system(scope) as session:
-        return [_story(session, post) for post in posts.with_identity(session, identity)]
+        return _stories(session, posts.with_identity(session, identity))
 
 
 def story(house: House, scope: Scope, post_id: str) -> Story:
     """Raises KeyError for a post that the scope cannot see."""
     with house.db.session(scope) as session:
-        return _story(session, posts.get(session, post_id))
+        return _stories(session, [posts.get(session, post_id)])[0]
 
 
 def recent(house: House, scope: Scope, *, limit: int = 50) -> list[Story]:
     """The newest posts that the scope can see."""
     with house.db.session(scope) as session:
-        return [_story(session, post) for post in posts.newest(session, limit)]
+        return _stories(session, posts.newest(session, limit))
 
 
 def partition_key_of(house: House, scope: SystemScope, post_id: str) -> str:
@@ -117,13 +120,29 @@ def run_failed(house: House, scope: SystemScope, identity: PostIdentity, run_id:
         posts.close_offer(session, identity)
 
 
-def _story(session: Session, post: Post) -> Story:
-    original = posts.original_of(session, post.id)
-    return Story(
-        post=post,
-        source=connections.get(session, post.connection_id),
-        original=original,
-        renditions=posts.renditions_of(session, original.id) if original else (),
-        publications=publications.of_post(session, post.id),
-        activity=ledger.activity_of_post(session, post.id),
-    )
+def _stories(session: Session, found: Sequence[Post]) -> list[Story]:
+    """However many posts there are, one question for each kind of thing that belongs to them."""
+    ids = [post.id for post in found]
+    sources = connections.by_id(session, [post.connection_id for post in found])
+    originals = posts.originals_of(session, ids)
+    renditions = _grouped(posts.renditions_of(session, [each.id for each in originals.values()]), "original_id")
+    promised = _grouped(publications.of_posts(session, ids), "post_id")
+    lines = _grouped(ledger.activity_of_posts(session, ids), "post_id")
+    return [
+        Story(
+            post=post,
+            source=sources[post.connection_id],
+            original=originals.get(post.id),
+            renditions=renditions[originals[post.id].id] if post.id in originals else (),
+            publications=promised[post.id],
+            activity=lines[post.id],
+        )
+        for post in found
+    ]
+
+
+def _grouped(rows: Iterable[_Row], column: str) -> defaultdict[str, list[_Row]]:
+    groups: defaultdict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, column)].append(row)
+    return groups
