@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from autorepost_app.bootstrap import open_store, open_vault, settings_from
-from autorepost_app.cli.terminal import environment, tell_process
+from autorepost_app.cli.terminal import console, environment, tell_process
 from autorepost_app.config import PREFIX, Settings
 from autorepost_app.domain.errors import UserError
 from autorepost_app.media.binaries import resolve_binaries
@@ -63,10 +63,20 @@ class Product:
             **environment(),
             **self.extra,
             f"{PREFIX}HOME": str(self.settings.home),
+            f"{PREFIX}LOG_FORMAT": self.log_format,
             "DAGSTER_HOME": str(self.dagster_home),
             "DAGSTER_PG_URL": AccessFile.of(self.settings.home).dagster_url(),
             "PYTHONUNBUFFERED": "1",
         }
+
+    @property
+    def log_format(self) -> str:
+        """For people who watch, or for programs: our processes write to files and cannot tell."""
+        return self.settings.log_format or ("pretty" if console.is_terminal else "json")
+
+    @property
+    def dagster_log_format(self) -> list[str]:
+        return ["--log-format", "rich" if self.log_format == "pretty" else "json"]
 
     @property
     def dagster_home(self) -> Path:
@@ -84,7 +94,7 @@ class Product:
         make_home(self.settings.home)
         resolve_binaries(self.settings.ffmpeg_bin, self.settings.ffprobe_bin)
         open_vault(self.settings)
-        open_store(self.settings)
+        open_store(self.settings).head("ready")
 
     # ----------------------------------------------------------------------------------------------------- database
 
@@ -140,6 +150,13 @@ class Product:
         name = hashlib.sha256(str(inside).encode()).hexdigest()[:16]
         folder = Path(tempfile.gettempdir()) / f"autorepost-{os.getuid()}-{name}"
         folder.mkdir(mode=0o700, exist_ok=True)
+        there = folder.lstat()
+        if there.st_uid != os.getuid() or there.st_mode & 0o077:
+            raise UserError(
+                f"{folder} belongs to somebody else.",
+                remedy="Choose a shorter AUTOREPOST_HOME, so that no folder outside of it is needed.",
+                field="AUTOREPOST_HOME",
+            )
         return folder / "code.sock"
 
     def _code_server(self) -> ProcessSpec:
@@ -150,6 +167,7 @@ class Product:
             "--location-name",
             "autorepost",
             "--use-python-environment-entry-point",
+            *self.dagster_log_format,
         ]
         # the daemon and the web server import for as long as it does, and then wait for its socket themselves
         return ProcessSpec(
@@ -163,6 +181,7 @@ class Product:
 
     def _daemon(self) -> ProcessSpec:
         argv = [sys.executable, "-m", "autorepost_pipelines", "run", "--workspace", str(self.workspace)]
+        argv += self.dagster_log_format
         return ProcessSpec("daemon", argv, env=self.environment, cwd=ROOT, grace_seconds=20)
 
     def _web(self) -> ProcessSpec:

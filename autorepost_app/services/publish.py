@@ -45,12 +45,11 @@ from autorepost_app.platform_kit.protocol import (
     Staged,
     Unknown,
 )
-from autorepost_app.services import deliveries, reads, tokens
+from autorepost_app.services import deliveries, reads, stops, tokens
 from autorepost_app.services.fetch import Progress
 from autorepost_app.services.house import House
 
 _RECONNECT_LOOK_SECONDS: Final = 3600.0
-_OPERATOR_LOOK_SECONDS: Final = 900.0
 _FIRST_READ_SECONDS: Final = 5.0
 
 
@@ -128,6 +127,10 @@ class _Sending:
         with self.house.db.system(self.scope) as session:
             if self._live_already(session):
                 return
+            stopped = stops.stopped(self.house, session, self.row.platform)
+        if stopped is not None:
+            self._step_back(stopped)
+            return
         try:
             destination = self.house.platforms.destination(self.row.platform)
             grant = tokens.grant_for(self.house, self.scope, self.row.connection_id)
@@ -308,6 +311,7 @@ class _Sending:
         verdict, now = outcome.verdict, self.house.clock()
         evidence = Proof(EvidenceKind.NOT_DONE, "answer", verdict.text, now, detail=verdict.detail)
         self._close(session, "not_done_same_handle" if outcome.handle_usable else "not_done", _plain(verdict))
+        verdict = self._for_everyone(session, verdict)
         wait = self._wait_seconds(verdict)
         if wait is None:
             self._fail(session, "not_done_reject", verdict, evidence)
@@ -364,6 +368,7 @@ class _Sending:
             tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, verdict)
         now = self.house.clock()
         with self.house.db.system(self.scope) as session:
+            verdict = self._for_everyone(session, verdict)
             wait = self._wait_seconds(verdict)
             if wait is None:
                 proof = Proof(EvidenceKind.NOT_SENT, "worker", "refused before the send", now, detail=verdict.detail)
@@ -371,6 +376,12 @@ class _Sending:
                 self._fail(session, "reject", verdict, proof)
             else:
                 self._release_to_wait(session, "postpone", verdict, wait, None)
+
+    def _for_everyone(self, session: Session, verdict: Verdict) -> Verdict:
+        """What is the operator's to mend stops the platform for all; this publication waits like the others."""
+        if isinstance(verdict, Operator):
+            return stops.stop(self.house, session, self.row.platform, verdict)
+        return verdict
 
     def _wait_seconds(self, verdict: Verdict) -> float | None:
         """How long to wait after this verdict, or None when it is the end."""
@@ -381,8 +392,6 @@ class _Sending:
                 return max((at - self.house.clock()).total_seconds(), 1.0)
             case Reconnect():
                 return _RECONNECT_LOOK_SECONDS
-            case Operator():
-                return _OPERATOR_LOOK_SECONDS
             case TryAgain(after_seconds=after):
                 planned = back_off_seconds(self.row.faults + 1)
                 return None if planned is None else max(planned, after or 0.0)

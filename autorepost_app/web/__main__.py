@@ -11,6 +11,7 @@ import uvicorn
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
+from autorepost_app import logs
 from autorepost_app.bootstrap import close_house, open_house, open_links, settings_from
 from autorepost_app.config import Settings
 from autorepost_app.web.app import PREFIXES, PROBES, own_app
@@ -28,6 +29,7 @@ from autorepost_app.web.headers import SecurityHeaders, page_policy
 
 def main() -> None:
     settings = settings_from(os.environ)
+    logs.set_up(settings.log_format)
     house = open_house(settings)
     silence_access_log()
     with dagster_app(Path(sys.argv[1])) as dagster:
