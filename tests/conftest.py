@@ -169,9 +169,13 @@ class Sandbox:
     def wait_for_call(self, platform: str, call: str, *, times: int = 1) -> None:
         """Until it has come in so often since this test began; its answer may be far off."""
         give_up_at = time.monotonic() + 30
-        while self.calls(platform, call) - self.calls_before.get((platform, call), 0) < times:
+        while self.calls_now(platform, call) < times:
             assert time.monotonic() < give_up_at, f"{platform} was never asked for {call}"
             time.sleep(0.01)
+
+    def calls_now(self, platform: str, call: str) -> int:
+        """How often since this test began."""
+        return self.calls(platform, call) - self.calls_before.get((platform, call), 0)
 
     def is_dark(self) -> bool:
         """Whether nobody answers, as during an outage."""
@@ -181,15 +185,19 @@ class Sandbox:
             return True
         return False
 
+    def last_call(self, platform: str, call: str) -> Any:
+        """The newest entry about it in the request log; its `status` is None until it has ended."""
+        return [each for each in self.control("GET", f"/requests?platform={platform}") if each["call"] == call][-1]
+
     def calls(self, platform: str, call: str) -> int:
         """How often a call was made, by anybody."""
         return sum(entry["call"] == call for entry in self.control("GET", f"/requests?platform={platform}"))
 
     def live(self, platform: str | None = None, handle: str | None = None) -> list[Any]:
         """Every live post of this test's account."""
-        found = self.control("GET", "/ledger")["posts"]
-        wanted = handle or self.handle
-        return [p for p in found if p["account"] == wanted and platform in (None, p["platform"])]
+        of_platform = f"&platform={platform}" if platform else ""
+        found = self.control("GET", f"/ledger?account={handle or self.handle}{of_platform}")
+        return list(found["posts"])
 
 
 @pytest.fixture
@@ -375,10 +383,10 @@ class World:
             proofs = {State.PUBLISHED: {"live"}, State.FAILED: {"not_sent", "not_done", "absent"}}
             assert row.state not in proofs or proofs[State(row.state)] & set(kinds), f"{row.state} without proof"
             self._assert_onward(row, len(kinds))
-        live = self.sandbox.control("GET", "/ledger")["posts"] if rows else []
-        for account in {(row.platform, row.external_account_id) for row in rows}:
-            theirs = [post["id"] for post in live if (post["platform"], post["account_id"]) == account]
-            _assert_account([row for row in rows if (row.platform, row.external_account_id) == account], theirs)
+        for platform, account in {(row.platform, row.external_account_id) for row in rows}:
+            live = self.sandbox.control("GET", f"/ledger?platform={platform}&account={account}")["posts"]
+            theirs = [row for row in rows if (row.platform, row.external_account_id) == (platform, account)]
+            _assert_account(theirs, [post["id"] for post in live])
 
     def _assert_onward(self, row: Publication, evidence: int) -> None:
         state, epoch, before = self.seen.get(row.id, (row.state, row.lease_epoch, evidence))

@@ -120,7 +120,7 @@ def test_a_renewal_that_fails_in_passing_does_not_take_the_grant_for_dead(
     call: str, ready: Callable[..., Any], sandbox: Any
 ) -> None:
     world = ready("x")
-    sandbox.fault("x", call, "error", status=401, body=REFUSED)
+    sandbox.fault("x", call, "error", status=401, body=REFUSED, count=2)
     sandbox.fault("x", "token.refresh", "read_error")
 
     assert world.settle("x").state == State.PUBLISHED
