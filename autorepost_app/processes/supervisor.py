@@ -83,11 +83,12 @@ class Supervisor:
         for slot in self._slots:
             self._until_ready(slot)
 
-    def _until_ready(self, slot: _Slot) -> None:
-        while slot.state is State.STARTING:
+    def _until_ready(self, wanted: _Slot) -> None:
+        while wanted.state is State.STARTING:
             self._wait(_TICK_SECONDS)
-            if self._has_failed(slot):
-                raise ProcessError(f"{slot.part.name} did not start{slot.part.last_words()}")
+            for slot in self._slots:
+                if slot.state is State.STARTING and self._has_failed(slot):
+                    raise ProcessError(f"{slot.part.name} did not start{slot.part.last_words()}")
 
     def _launch(self, slot: _Slot) -> None:
         slot.since = slot.told = time.monotonic()

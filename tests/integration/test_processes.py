@@ -358,6 +358,28 @@ finish.append(read)
     assert '"GET / HTTP/1.1" 503' in (home / "logs" / "web.log").read_text()
 
 
+def test_a_part_nobody_waits_for_starts_beside_the_next_and_is_ready_before_the_work(start: Start, home: Path) -> None:
+    served = "open(sys.argv[1] + '/served', 'w').close()"
+    scenario = f"""
+waiting = "import os, sys, time; [time.sleep(0.02) for _ in range(3000) if not os.path.exists(sys.argv[1] + '/up')];"
+use([child("code", waiting + {served!r} + "; time.sleep(600)", ready=(home / "served").exists, wait=False),
+     child("web", "import sys, time; open(sys.argv[1] + '/up', 'w').close(); time.sleep(600)")])
+finish.append(lambda: 7 if (home / "served").exists() else 1)
+"""
+    code, said = start(scenario).end()
+    assert (code, said[:4]) == (7, ["code starting", "web starting", "web ready", "code ready"])
+
+
+def test_a_part_nobody_waits_for_that_dies_is_the_one_reported(start: Start) -> None:
+    scenario = """
+use([child("code", "raise SystemExit('no such module')", ready=lambda: False, wait=False),
+     child("web", "import time; time.sleep(600)", ready=lambda: False)])
+"""
+    code, said = start(scenario).end()
+    assert (code, said[-1]) == (1, "no such module")
+    assert any(line.startswith("error: code did not start") for line in said)
+
+
 def test_an_error_in_the_callers_own_work_stops_everything_and_surfaces(start: Start, home: Path) -> None:
     scenario = """
 def fail():
