@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -96,11 +97,11 @@ class Product:
         return answer.json()
 
     def live(self) -> dict[str, list[str]]:
-        """The destinations' live posts, by platform: their texts."""
+        """The destinations' live posts, by platform: what each says, in whatever fields."""
         found: dict[str, list[str]] = {}
         for post in self.control("GET", "/ledger")["posts"]:
             if post["platform"] != "tiktok":
-                found.setdefault(post["platform"], []).append(post["text"])
+                found.setdefault(post["platform"], []).append(json.dumps(post["text"]))
         return found
 
     def stop(self) -> None:
