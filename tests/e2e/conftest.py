@@ -79,9 +79,8 @@ class Product:
                 continue
         return found
 
-    def named(self, words: str) -> psutil.Process:
-        [found] = [each for each in self.processes() if words in " ".join(each.cmdline())]
-        return found
+    def named(self, words: str) -> list[psutil.Process]:
+        return [each for each in self.processes() if words in " ".join(each.cmdline())]
 
     def control(self, method: str, path: str, json: Any = None) -> Any:
         answer = httpx.request(method, f"{self.sandbox_url}/_sandbox{path}", json=json, timeout=30)
