@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -90,6 +91,43 @@ def test_the_first_start_installs_and_later_ones_do_not(clone: Clone) -> None:
     assert clone.run("up")[1] == f"cli ['up'] {clone.root} None\n"
     assert time.monotonic() - started_at < 2.0
     assert clone.calls() == []
+
+
+def test_the_installer_takes_nothing_that_is_not_in_the_lock_with_its_hash(clone: Clone) -> None:
+    clone.run("up")
+    asked = (clone.root / ".tools" / "calls").read_text().splitlines()
+    [sync] = [line for line in asked if line.startswith("pip sync ")]
+    assert "--require-hashes" in sync.split()
+    assert sync.endswith(f" {clone.root / 'requirements.lock'}")
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-tools.lock"])
+def test_every_package_of_a_lock_has_its_version_and_a_hash(name: str) -> None:
+    text = SCRIPT.with_name(name).read_text().replace("\\\n", " ")
+    packages = [line for line in text.splitlines() if line.strip()]
+    assert packages
+    bare = [line for line in packages if not re.match(r"[\w.\[\]-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line)]
+    assert bare == []
+
+
+def test_an_installer_that_differs_from_its_lock_is_not_taken(clone: Clone, tmp_path: Path) -> None:
+    """pip gets a wheel of the right name and version, and other bytes than the lock says."""
+    shutil.rmtree(clone.root / ".tools")
+    [version] = re.findall(r"^uv==(\S+)", (clone.root / "requirements-tools.lock").read_text(), re.MULTILINE)
+    shelf = tmp_path / "shelf"
+    shelf.mkdir()
+    about = f"uv-{version}.dist-info"
+    with zipfile.ZipFile(shelf / f"uv-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: uv\nVersion: {version}\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/RECORD", "")
+    only = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(shelf), "PIP_CONFIG_FILE": os.devnull, "PATH": "/nonexistent"}
+
+    code, _, errors = clone.run("up", **only)
+
+    assert code == 1
+    assert "A package differs from the locked one" in errors
+    assert not clone.uv.exists()
 
 
 def test_the_project_can_be_imported_from_anywhere_even_after_the_clone_has_moved(clone: Clone) -> None:
