@@ -49,6 +49,11 @@ CLIP = Path(__file__).parents[1] / "autorepost_app" / "cli" / "clip.mp4"
 """Upright, H.264, AAC, index first: every destination takes its very bytes."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is quick to fail comes first."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 @dataclass
 class Clock:
     """Real time plus what a test has added. The sandbox is moved along."""
