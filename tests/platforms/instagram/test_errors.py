@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from autorepost_app.domain.errors import (
     HandleDead,
-    OutcomeUnknown,
     PlatformFault,
     Reconnect,
     Rejected,
@@ -109,7 +108,7 @@ PROVES_NOTHING_HAPPENED = {"daily posts used up", "account restricted", "media n
 def test_only_the_allow_list_proves_that_a_commit_published_nothing(rule: dict[str, Any]) -> None:
     proves = rule.get("note") in PROVES_NOTHING_HAPPENED or rule["class"] == "reauth"
     for body in examples(rule):
-        outcome = errors.commit_outcome(reply(400, body), NOW, PROFILE)
+        outcome = errors.commit_outcome(reply(400, body), NOW)
         assert isinstance(outcome, NotDone if proves else Unknown), body
 
 
@@ -117,17 +116,17 @@ def test_only_the_allow_list_proves_that_a_commit_published_nothing(rule: dict[s
 def test_no_status_that_leaves_the_outcome_open_is_ever_proof_whatever_the_body_says(status: int) -> None:
     for rule in RULES:
         body = graph_error(min(rule.codes, default=None), min(rule.subcodes, default=None))
-        assert isinstance(errors.commit_outcome(reply(status, body), NOW, PROFILE), Unknown)
+        assert isinstance(errors.commit_outcome(reply(status, body), NOW), Unknown)
 
 
 def test_a_post_blocked_as_spam_may_be_live_all_the_same() -> None:
-    outcome = errors.commit_outcome(reply(400, graph_error(4, 2207051)), NOW, PROFILE)
+    outcome = errors.commit_outcome(reply(400, graph_error(4, 2207051)), NOW)
     assert isinstance(outcome, Unknown)
     assert "2207051" in outcome.detail
 
 
 def test_a_used_up_day_waits_without_spending_an_attempt() -> None:
-    outcome = errors.commit_outcome(reply(400, graph_error(9, 2207042)), NOW, PROFILE)
+    outcome = errors.commit_outcome(reply(400, graph_error(9, 2207042)), NOW)
     assert isinstance(outcome, NotDone)
     assert outcome.handle_usable
     assert isinstance(outcome.verdict, WaitUntil)
@@ -136,7 +135,7 @@ def test_a_used_up_day_waits_without_spending_an_attempt() -> None:
 
 
 def test_media_that_is_not_ready_is_asked_for_again_with_the_same_container() -> None:
-    outcome = errors.commit_outcome(reply(400, graph_error(9007, 2207027)), NOW, PROFILE)
+    outcome = errors.commit_outcome(reply(400, graph_error(9007, 2207027)), NOW)
     assert isinstance(outcome, NotDone)
     assert outcome.handle_usable
     assert isinstance(outcome.verdict, TryAgain)
@@ -145,13 +144,13 @@ def test_media_that_is_not_ready_is_asked_for_again_with_the_same_container() ->
 
 @pytest.mark.parametrize("media_id", ["17841400000000001", 17841400000000001])
 def test_an_id_is_kept_as_text_however_it_is_spelt(media_id: object) -> None:
-    outcome = errors.commit_outcome(reply(200, {"id": media_id}), NOW, PROFILE)
-    assert outcome == Done("17841400000000001", PROFILE)
+    outcome = errors.commit_outcome(reply(200, {"id": media_id}), NOW)
+    assert outcome == Done("17841400000000001")
 
 
 @pytest.mark.parametrize("body", [{}, {"id": ""}, {"id": None}, [], "", "<html>ok</html>", {"id": ["1"]}])
 def test_a_good_status_without_an_id_leaves_the_outcome_open(body: Any) -> None:
-    assert isinstance(errors.commit_outcome(reply(200, body), NOW, PROFILE), Unknown)
+    assert isinstance(errors.commit_outcome(reply(200, body), NOW), Unknown)
 
 
 @given(
@@ -164,7 +163,7 @@ def test_reading_a_commit_never_fails_and_never_calls_an_error_done(
     status: int, code: int | None, subcode: int | None, transient: bool
 ) -> None:
     body = graph_error(code, subcode, is_transient=transient)
-    assert isinstance(errors.commit_outcome(reply(status, body), NOW, PROFILE), NotDone | Unknown)
+    assert isinstance(errors.commit_outcome(reply(status, body), NOW), NotDone | Unknown)
 
 
 # ----------------------------------------------------------------------------------------------- waits, edges, unknowns
@@ -285,11 +284,10 @@ def test_an_expired_container_is_dead_and_a_new_one_helps() -> None:
     assert isinstance(caught.value.verdict, TryAgain)
 
 
-def test_a_container_found_published_while_staging_allows_only_reads() -> None:
-    with pytest.raises(PlatformFault) as caught:
-        errors.refuse_unusable(container("PUBLISHED"), NOW)
-    assert isinstance(caught.value.verdict, OutcomeUnknown)
-    assert not isinstance(caught.value, HandleDead), "a fresh container would be a second post"
+def test_only_a_published_container_is_live_and_it_is_never_called_dead() -> None:
+    errors.refuse_unusable(container("PUBLISHED"), NOW)  # as dead it would be followed by a fresh one: a second post
+    states = ("IN_PROGRESS", "FINISHED", "PUBLISHED", "ERROR", "EXPIRED")
+    assert [state for state in states if errors.is_live(container(state))] == ["PUBLISHED"]
 
 
 def test_a_state_nobody_documented_fails_loudly() -> None:
