@@ -125,10 +125,10 @@ class Rows:
             stored.attempt_id = attempt_id
         return self.read(row), Lease(row.id, row.tenant_id, "worker", 1, attempt_id)
 
-    def unclear(self) -> Publication:
+    def unclear(self, **columns: Any) -> Publication:
         """A publication whose send got no clear answer."""
         _row, sender = self.held(State.COMMITTING)
-        return self.release("lose_sight", sender, proof=self.proof(EvidenceKind.UNCLEAR))
+        return self.release("lose_sight", sender, proof=self.proof(EvidenceKind.UNCLEAR), **columns)
 
     def read(self, row: Publication | Lease) -> Publication:
         with self.db.system(SYSTEM) as session:
@@ -168,7 +168,8 @@ class Rows:
 
     def release(self, name: str, lease: Lease, *, proof: Proof | None = None, **changes: Any) -> Publication:
         with self.db.system(SYSTEM) as session:
-            return publications.release(session, name, lease, now=self.now, due_at=self.now, proof=proof, **changes)
+            when = {"now": self.now, "due_at": self.now, **changes}
+            return publications.release(session, name, lease, proof=proof, **when)
 
     def proof(self, kind: EvidenceKind) -> Proof:
         return Proof(kind, "test", "seen by a test", self.now)

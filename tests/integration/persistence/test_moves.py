@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,8 @@ from autorepost_app.domain.identity import SystemScope, TenantId, TenantScope
 from autorepost_app.domain.publications import MOVES, EvidenceKind, Move, State
 from autorepost_app.persistence import publications
 from autorepost_app.persistence.publications import MoveLost
+
+STRANGER = "6f1f64a8-0f0e-4b55-8f0c-6f2c4c4c4c4c"
 
 SYSTEM = SystemScope("test")
 PAIRS = {(move.source, move.target) for move in MOVES if move.source is not move.target}
@@ -64,8 +65,8 @@ def test_the_database_refuses_every_change_of_state_that_is_no_move(
         ("external_account_id", "another"),
         ("source_platform", "elsewhere"),
         ("source_post_id", "another"),
-        ("tenant_id", str(uuid.uuid4())),
-        ("post_id", str(uuid.uuid4())),
+        ("tenant_id", STRANGER),
+        ("post_id", STRANGER),
     ],
 )
 def test_who_a_publication_is_never_changes(db: Any, rows: Any, column: str, value: str) -> None:
@@ -147,7 +148,7 @@ def test_a_fenced_move_without_a_lease_is_our_own_fault(rows: Any, move: Move) -
 
 @pytest.mark.parametrize("move", [move for move in MOVES if move.fenced], ids=_by_name)
 @pytest.mark.parametrize(
-    "stale", [{"epoch": 0}, {"epoch": 2}, {"owner": "somebody"}, {"attempt_id": str(uuid.uuid4())}], ids=str
+    "stale", [{"epoch": 0}, {"epoch": 2}, {"owner": "somebody"}, {"attempt_id": STRANGER}], ids=str
 )
 def test_a_writer_whose_lease_is_not_the_current_one_changes_no_row(rows: Any, move: Move, stale: Any) -> None:
     row, lease = rows.held(move.source)

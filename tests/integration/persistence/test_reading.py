@@ -40,7 +40,7 @@ def test_there_is_nothing_to_read_of_what_is_not_unclear(rows: Any, state: State
 
 
 def test_a_read_is_not_made_before_its_time_nor_twice_at_once(rows: Any) -> None:
-    row = rows.publication(State.UNKNOWN, due_at=rows.now + timedelta(seconds=5))
+    row = rows.unclear(due_at=rows.now + timedelta(seconds=5))
     at = rows.now + timedelta(seconds=5)
     assert rows.claim_reading(row) is None
     assert rows.claim_reading(row, now=at) is not None
@@ -95,14 +95,14 @@ def test_a_sleeping_reader_of_the_same_attempt_is_told_apart_by_its_epoch_alone(
 
 def test_a_stale_reader_that_has_found_it_live_is_believed(rows: Any) -> None:
     """Live wins for ever, whoever saw it: only absence depends on when one looked."""
-    row = rows.publication(State.UNKNOWN)
+    row = rows.unclear()
     rows.claim_reading(row, "asleep")
     rows.claim_reading(row, "awake", now=rows.now + timedelta(seconds=121))
     assert rows.move("found", row, proof=rows.proof(EvidenceKind.LIVE)).state == State.PUBLISHED
 
 
 def test_letting_go_says_when_to_read_next_and_a_stale_reader_says_nothing(db: Any, rows: Any) -> None:
-    row = rows.publication(State.UNKNOWN)
+    row = rows.unclear()
     stale = rows.claim_reading(row, "asleep")
     current = rows.claim_reading(row, "awake", now=rows.now + timedelta(seconds=121))
     soon, never = rows.now + timedelta(minutes=5), rows.now + timedelta(days=900)
