@@ -255,6 +255,36 @@ def test_an_intent_says_when_it_was_made_and_until_when_it_may_be_sent(db: Any, 
     assert stored.send_before == attempt.send_before == rows.now + timedelta(seconds=20)
 
 
+def test_an_intent_has_a_whole_lease_ahead_of_it_however_late_it_comes(rows: Any) -> None:
+    """Else a healthy sender would be swept while its exchange is still under way (R2)."""
+    row = rows.publication()
+    late = rows.now + timedelta(seconds=110)
+    rows.intend(rows.claim(row), now=late)
+    assert rows.read(row).lease_until == late + timedelta(seconds=rows.lease_seconds)
+
+
+def test_the_epoch_and_not_the_name_decides_who_holds_a_lease(db: Any, rows: Any) -> None:
+    """One process may come back to what it lost itself."""
+    row = rows.publication()
+    lost = rows.claim(row, "worker")
+    rows.claim(row, "worker", now=rows.now + timedelta(seconds=121))
+    with pytest.raises(MoveLost), db.system(SYSTEM) as session:
+        publications.extend(session, lost, now=rows.now + timedelta(seconds=999), lease_seconds=999)
+    assert rows.read(row).lease_until == rows.now + timedelta(seconds=241)
+
+
+def test_a_reader_that_lost_its_lease_does_not_take_it_from_the_next(db: Any, rows: Any) -> None:
+    row = rows.unclear()
+    lost = rows.claim_reading(row, "reader")
+    held = rows.claim_reading(row, "reader", now=rows.now + timedelta(seconds=121))
+    with db.system(SYSTEM) as session:
+        publications.read_again(session, lost, due_at=rows.now, waiting_for="overwritten")
+    stored = rows.read(row)
+    assert (stored.lease_owner, stored.lease_epoch) == ("reader", held.epoch)
+    assert stored.lease_until == rows.now + timedelta(seconds=241)
+    assert stored.waiting_for != "overwritten"
+
+
 def test_one_attempt_intends_once(rows: Any) -> None:
     lease = rows.claim(rows.publication())
     rows.intend(lease)
