@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import psycopg
 import pytest
 import uvicorn
@@ -42,6 +43,9 @@ from autorepost_app.services import prepare as preparing
 from autorepost_app.services.house import House
 from autorepost_app.services.record import Story, story
 from autorepost_app.web.app import own_app
+
+hypothesis.settings.register_profile("busy machine", deadline=None)  # an example's time says nothing about the product
+hypothesis.settings.load_profile("busy machine")
 
 MEDIA = Path(__file__).parent / "media"
 WORKER = Path(__file__).parent / "faults" / "worker.py"
