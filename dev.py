@@ -2,7 +2,8 @@
 """From a bare clone to a running product: `python3 dev.py demo`.
 
 Needs Python 3.11 to 3.13 with pip, on Linux or macOS, as root or not. Everything lands inside this folder: the
-installer in .tools, the locked packages in .venv. The second start only compares a checksum.
+installer in .tools, the locked packages in .venv; uv and pip keep their usual caches. The second start only compares
+a checksum.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed-from"
 OLDEST, NEWEST = (3, 11), (3, 13)
 QUIET_SECONDS = 1.0
-PRODUCT_COMMANDS = ("demo", "up", "doctor", "sandbox", "admin", "migrate", "backup", "restore", "scaffold")
+PRODUCT_COMMANDS = ("demo", "up", "doctor", "sandbox", "migrate", "scaffold")
 USAGE = f"""usage: python3 dev.py COMMAND [arguments]
 
   demo [--once]   everything on this machine with pretend platforms; Ctrl-C ends it
@@ -69,7 +70,7 @@ class DevError(Exception):
 
 def main(arguments: list[str]) -> int:
     command, *rest = arguments or ["--help"]
-    if command in ("-h", "--help", "help"):
+    if command in ("-h", "--help", "help") or (command in ("lint", "lock") and {"-h", "--help"} & set(rest)):
         print(USAGE)
         return 0
     if command not in (*PRODUCT_COMMANDS, "test", "lint", "lock"):
@@ -120,13 +121,18 @@ def alone() -> Iterator[None]:
 
 def is_installed() -> bool:
     try:
-        return STAMP.read_text() == checksum() and os.access(PYTHON, os.X_OK)
+        return STAMP.read_text() == f"{checksum()} {count_installed()}" and os.access(PYTHON, os.X_OK)
     except OSError:
         return False
 
 
 def checksum() -> str:
     return hashlib.sha256(LOCK.read_bytes()).hexdigest()
+
+
+def count_installed() -> int:
+    """Tells a .venv of which somebody removed a part; a look at every file would cost each start half a second."""
+    return sum(1 for _ in VENV.glob("lib/python3*/site-packages/*.dist-info"))
 
 
 def count_packages() -> int:
@@ -136,14 +142,14 @@ def count_packages() -> int:
 def fill_venv(uv: str) -> None:
     # No stamp means never finished, or killed in the middle: then nothing in it is trusted. With the stamp of
     # another lock it is sound, and only the difference is installed.
-    sound = STAMP.exists() and os.access(PYTHON, os.X_OK)
+    sound = STAMP.exists() and STAMP.read_text().endswith(f" {count_installed()}") and os.access(PYTHON, os.X_OK)
     STAMP.unlink(missing_ok=True)
     if not sound:
         step("making .venv", [uv, "venv", "--quiet", "--clear", "--python", base_python(), str(VENV)])
     sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(PYTHON), str(LOCK)]
     step(f"installing {count_packages()} packages", sync)
     make_importable()
-    STAMP.write_text(checksum())
+    STAMP.write_text(f"{checksum()} {count_installed()}")
 
 
 def make_importable() -> None:

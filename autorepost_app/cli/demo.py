@@ -112,7 +112,7 @@ def _show(product: Product, sandbox: Sandbox, *, once: bool, timeout_seconds: fl
         detect.ask_now(house, scope)  # a visitor need not sit out the minute that a source is left alone
         posted = time.monotonic()
         story = _wait_until_settled(house, scope, known, posted + timeout_seconds)
-        console.print(_table(house, story, time.monotonic() - posted))
+        _tell_outcome(house, story, time.monotonic() - posted, once=once)
         live = story is not None and all(row.state == State.PUBLISHED for row in story.publications)
         if once:
             return 0 if live else _explain(story, timeout_seconds)
@@ -155,37 +155,44 @@ def _of(rows: list[Connection], platforms: list[str]) -> list[Connection]:
 
 
 def _wait_until_settled(house: House, scope: TenantScope, known: set[str], deadline: float) -> Story | None:
-    """The new post once nothing of it is on its way any more, or as it stands at the deadline."""
+    """The new post once its run is over and nothing of it is on its way, or as it stands at the deadline."""
     found: Story | None = None
+    said = ""
     with console.status("waiting for the video to be found") as status:
         while time.monotonic() < deadline:
             found = next((story for story in recent(house, scope) if story.post.id not in known), None)
             if found is not None and found.publications:
-                status.update(", ".join(f"{row.platform}: {row.state}" for row in found.publications))
-                if all(State(row.state) in FINAL for row in found.publications):
+                states = ", ".join(f"{row.platform} {row.state}" for row in found.publications)
+                status.update(states)
+                if states != said and not console.is_terminal:
+                    console.print(f"  {states}", style="dim")
+                said = states
+                if all(State(row.state) in FINAL for row in found.publications) and found.post.offered_until is None:
                     return found
             time.sleep(_LOOK_SECONDS)
     return found
 
 
-def _table(house: House, story: Story | None, seconds: float) -> Table:
-    table = Table(title=f"One clip, posted {seconds:.1f} s ago", title_justify="left", box=None, padding=(0, 2, 0, 0))
-    for name in ("", *(f"{verb} s" for verb in _VERBS), "state", "link"):
-        table.add_column(name, overflow="fold")
+def _tell_outcome(house: House, story: Story | None, seconds: float, *, once: bool) -> None:
+    """What each verb took, and one whole address a line, so that it can be clicked and copied."""
     if story is None:
-        return table
-    table.add_row(
-        house.platforms.manifest(story.post.platform).name,
-        _since(story.post.posted_at, story.post.detected_at),
-        "",
-        "",
-        "",
-        "found",
-        story.post.url,
-    )
+        return
+    console.print(_table(house, story))
+    console.print(f"\nFrom the post to the last link: {seconds:.1f} s" + (" (they end with the demo)" if once else ""))
+    console.print(f"  {house.platforms.manifest(story.post.platform).name:<12} {story.post.url}", markup=False)
+    for row in story.publications:
+        console.print(f"  {house.platforms.manifest(row.platform).name:<12} {row.url or row.reason}", markup=False)
+
+
+def _table(house: House, story: Story) -> Table:
+    table = Table(title="Seconds each step took", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in ("", *_VERBS, "outcome"):
+        table.add_column(name)
+    name = house.platforms.manifest(story.post.platform).name
+    table.add_row(name, _since(story.post.posted_at, story.post.detected_at), "", "", "", "found")
     for row in story.publications:
         times = _times(story, row.rendition_id, row.published_at)
-        table.add_row(house.platforms.manifest(row.platform).name, *times, row.state, row.url or row.reason)
+        table.add_row(house.platforms.manifest(row.platform).name, *times, row.state)
     return table
 
 

@@ -76,4 +76,4 @@ def _show(found: list[Finding]) -> None:
         table.add_row(Text(each.status, style=_COLOURS[each.status]), each.name, words)
     console.print(table)
     stopping = sum(each.status is Status.PROBLEM for each in found)
-    console.print(f"\n{stopping or 'Nothing'} of this would stop a post.")
+    console.print(f"\n{f'{stopping} of these' if stopping else 'Nothing here'} would stop a post.")

@@ -71,8 +71,10 @@ def migrate(check: bool) -> None:
         from autorepost_app.cli.product import current_settings, migrate_only
 
         settings = current_settings()
-        with step("database"):
+        with step("comparing the database" if check else "database"):
             migrate_only(settings, check=check)
+        if check:
+            console.print("The database and the models agree.")
 
 
 @main.command()

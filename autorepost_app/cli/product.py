@@ -103,6 +103,7 @@ class Product:
         if owner is not None:
             prepare(self.settings.home, owner.get_secret_value())
             return
+        self._stop_database()  # after a crash: the old one's lock is ours to give back
         self.server = embedded(self.settings, die_with_parent=True)
         prepare(self.settings.home, start_embedded(self.server))
 
@@ -171,7 +172,7 @@ class Product:
         ]
         # the daemon and the web server import for as long as it does, and then wait for its socket themselves
         return ProcessSpec(
-            "code server", argv, env=self._start_code_server, ready=self.code_socket.exists, cwd=ROOT, wait=False
+            "code-server", argv, env=self._start_code_server, ready=self.code_socket.exists, cwd=ROOT, wait=False
         )
 
     def _start_code_server(self) -> Mapping[str, str]:

@@ -32,9 +32,14 @@ _SAID = {
 def tell_process(name: str, state: State, seconds: float) -> None:
     """A line for what somebody waiting wants to know."""
     said = _SAID.get(state)
-    if said is None or (state is State.STARTING and seconds < 1):
+    if said is None or (state is State.STARTING and not _worth_saying(seconds)):
         return
     console.print(f"  {name:<22} {said} [dim]{seconds:.1f} s[/dim]")
+
+
+def _worth_saying(seconds: float) -> bool:
+    """That something starts is said after a second, and again every five: it is called about once a second."""
+    return int(seconds) == 1 or (int(seconds) > 1 and int(seconds) % 5 == 0)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ def make_app(world: World) -> Starlette:
         named[platform.key] = {name for call in calls for name in (call.name, *call.other_names)}
         routes += platform.control_routes()
         routes += [route for call in calls for route in _routes(world, platform, call)]
+        routes += pages.profile_routes(world, platform)
         routes += [_stranger(world, platform, host.name) for host in platform.hosts]
     world.faults = FaultBook(named)
     app = Starlette(routes=[*routes, *pages.routes(world)])

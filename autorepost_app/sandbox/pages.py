@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from autorepost_app.sandbox.ledger import posts_of
-from autorepost_app.sandbox.platform import Account, LivePost
+from autorepost_app.sandbox.platform import Account, LivePost, Platform
 from autorepost_app.sandbox.world import World
 
 _FILES = Path(__file__).parent / "static"
@@ -75,9 +75,24 @@ def _size(post: LivePost) -> str:
 
 def post_page(world: World, account: Account, post: LivePost, extra: str = "") -> str:
     feed = f"/{account.platform}/@{account.handle}"
-    back = f'<p><a href="{escape(feed)}">@{escape(account.handle)}</a></p>'
+    name = escape(world.platform(account.platform).title)
+    back = f'<p>{name}: <a href="{escape(feed)}">@{escape(account.handle)}</a></p>'
     title = f"{world.platform(account.platform).title}: @{account.handle}"
     return frame(title, back + card(world, post) + extra, narrow=True)
+
+
+def profile_routes(world: World, platform: Platform) -> list[Route]:
+    """The address under which people know an account, on each host that they visit: it leads to the feed."""
+
+    async def profile(request: Request) -> Response:
+        handle = request.path_params["handle"].removeprefix("@")
+        known = any(account.handle == handle for account in world.accounts.all() if account.platform == platform.key)
+        if not known:
+            return HTMLResponse(plain_page("Not found", "No such account", "Nobody here goes by that name."), 404)
+        return RedirectResponse(f"{world.base_url}/{platform.key}/@{handle}", 302)
+
+    visited = [f"/{platform.key}-{host.name}" for host in platform.hosts if host.name == "www"]
+    return [Route(f"{host}/{{handle}}{end}", profile, methods=["GET"]) for host in visited for end in ("", "/")]
 
 
 def routes(world: World) -> list[Route]:

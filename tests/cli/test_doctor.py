@@ -50,7 +50,7 @@ def test_what_would_stop_a_post_ends_the_command_with_one(run, tmp_path):
     ended = run("doctor", FFMPEG_BIN=tmp_path / "none")
     assert ended.returncode == 1
     assert "There is no usable ffmpeg" in ended.stdout
-    assert "1 of this would stop a post." in ended.stdout
+    assert "1 of these would stop a post." in ended.stdout
 
 
 def test_wrong_settings_are_a_finding_and_not_an_error(run):
