@@ -272,3 +272,13 @@ def _peak_kib(pid):
     if not status.exists():
         pytest.skip("no /proc on this machine")
     return int(re.search(r"VmHWM:\s+(\d+)", status.read_text())[1])
+
+
+@pytest.mark.parametrize("address", ["/instagram-www/{}/", "/x-www/{}", "/youtube-www/@{}", "/tiktok-www/@{}"])
+def test_the_address_under_which_people_know_an_account_leads_to_its_feed(control, address):
+    platform = address.split("-")[0].strip("/")
+    control.account(platform, "@dora")
+    answer = control.http.get(control.sandbox.base_url + address.format("dora"), follow_redirects=True)
+    assert answer.status_code == 200
+    assert "@dora" in answer.text
+    assert control.http.get(control.sandbox.base_url + address.format("nobody")).status_code in (302, 404)
