@@ -17,7 +17,7 @@ from uuid import UUID
 
 from autorepost_app.domain.captions import CaptionSource, hashtags_of, render, title_of
 from autorepost_app.domain.identity import SystemScope
-from autorepost_app.domain.media import Kind, MediaFacts, Plan, Refusal, RenditionPlan, RenditionSpec, plan
+from autorepost_app.domain.media import Kind, MediaFacts, Plan, Refusal, RenditionPlan, RenditionSpec, plan, violations
 from autorepost_app.domain.publications import EvidenceKind, State, payload_fingerprint
 from autorepost_app.media.errors import MediaRejected
 from autorepost_app.media.keys import rendition_key
@@ -29,6 +29,10 @@ from autorepost_app.persistence.publications import Proof
 from autorepost_app.platform_kit.protocol import PostText
 from autorepost_app.services.fetch import Progress
 from autorepost_app.services.house import House
+
+
+class UnfitFile(Exception):
+    """A file as measured breaks a limit that it was planned to keep: a fault of ours, and nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +234,10 @@ def _refuse(house: House, session: Session, row: Publication, refusal: Refusal) 
 
 
 def _freeze(house: House, session: Session, row: Publication, rendition: Rendition) -> None:
+    broken = violations(MediaFacts(**rendition.facts), house.platforms.destination_spec(row.platform).media)
+    if broken:
+        told = "; ".join(each.text for each in broken)
+        raise UnfitFile(f"rendition {rendition.id} is not for {row.platform}: {told}")
     post = posts.get(session, row.post_id)
     text, changes = house.platforms.destination_spec(row.platform).text.fit(_words(session, post, row))
     now = house.clock()

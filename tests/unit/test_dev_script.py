@@ -87,9 +87,7 @@ def test_the_first_start_installs_and_later_ones_do_not(clone: Clone) -> None:
     code, output, errors = clone.run("demo", "--once", PYTHONPATH="/somewhere/else")
     assert (code, output, errors) == (0, f"cli ['demo', '--once'] {clone.root} None\n", "")
     assert clone.calls() == ["venv", "pip sync"]
-    started_at = time.monotonic()
     assert clone.run("up")[1] == f"cli ['up'] {clone.root} None\n"
-    assert time.monotonic() - started_at < 2.0
     assert clone.calls() == []
 
 

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from autorepost_app.domain.publications import State
 from autorepost_app.media.errors import StoreUnavailable
 from autorepost_app.services import fetch, prepare
+from autorepost_app.services.prepare import UnfitFile
 
 MakeClip = Callable[[str, str], Path]
 SHORT = "-f lavfi -i testsrc2=size={size}:rate=30:duration={seconds} -f lavfi -i sine=duration={seconds}"
@@ -225,3 +227,17 @@ def test_preparing_without_a_file_or_without_anybody_waiting_is_nothing(world: A
     for platform in ("instagram", "x", "youtube"):
         world.cancel(platform)
     assert fetch.fetch(world.house, world.system, post_id, lambda _step, _at: None) is None
+
+
+def test_a_file_that_measures_other_than_planned_is_not_sent(
+    ready: Callable[..., Any], owner_connection: psycopg.Connection[Any]
+) -> None:
+    world = ready("x", "instagram")
+    owner_connection.execute("update renditions set facts = facts || '{\"fps\": 240}'::jsonb")
+    owner_connection.execute("set session_replication_role = replica")
+    owner_connection.execute("update publications set state = 'preparing' where platform = 'x'")
+    owner_connection.execute("set session_replication_role = origin")
+    with pytest.raises(UnfitFile, match="not for x"):
+        world.prepare()
+    assert world.publication("x").state == State.PREPARING
+    assert world.publication("instagram").state == State.READY
