@@ -130,6 +130,24 @@ def test_live_evidence_wins_whatever_was_concluded_before(
     assert len(sandbox.live("x")) == 1
 
 
+def test_live_evidence_that_comes_while_staging_stops_the_send(
+    ready: Callable[..., Any], sandbox: Any, meanwhile: Callable[..., Any], owner_connection: psycopg.Connection[Any]
+) -> None:
+    world = ready("x")
+    sandbox.fault("x", "upload.finalize", "slow", seconds=2)
+    staging = meanwhile(world.publish, "x")
+    sandbox.wait_for_call("x", "upload.append")
+    owner_connection.execute(
+        "insert into evidence (tenant_id, publication_id, epoch, kind, source, proof, external_id, at)"
+        " select tenant_id, id, 1, 'live', 'late_answer', 'heard late', '4242', now() from publications"
+    )
+
+    ended = staging.result()
+
+    assert (ended.state, ended.external_id) == (State.PUBLISHED, "4242")
+    assert sandbox.calls_now("x", "tweets.create") == 0
+
+
 # ------------------------------------------------------------------------------------------------- windows and clocks
 
 
