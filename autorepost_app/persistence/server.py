@@ -12,6 +12,7 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -91,7 +92,8 @@ class EmbeddedPostgres:
         """Shut down cleanly, sooner or later by force. A borrowed server keeps running."""
         if self._process is not None:
             if self._process.poll() is None:
-                end(psutil.Process(self._process.pid), self._stop_timeout_seconds)
+                with suppress(psutil.NoSuchProcess):  # it may die by itself between the two questions
+                    end(psutil.Process(self._process.pid), self._stop_timeout_seconds)
             self._process.wait()
             self._process = None
         if self._lock is not None:

@@ -59,7 +59,7 @@ def test_an_exception_in_the_callback_stops_the_tool(tools):
     started = []
 
     def stop(progress):
-        started.extend(child.pid for child in psutil.Process().children())
+        started.extend(child.pid for child in psutil.Process().children() if "ffmpeg" in child.name())
         raise KeyboardInterrupt
 
     argv = [str(tools.ffmpeg.path), "-progress", "pipe:1", "-stats_period", "0.05", *ENDLESS]
