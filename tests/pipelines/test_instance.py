@@ -46,7 +46,7 @@ def test_our_settings_reach_dagster(tmp_path: Path) -> None:
         )
         assert instance.run_coordinator.dequeue_use_threads
         concurrency = instance.get_concurrency_config()
-        assert concurrency.run_queue_config.max_concurrent_runs == 10
+        assert concurrency.run_queue_config.max_concurrent_runs == 16
         assert concurrency.pool_config.pool_granularity == PoolGranularity.OP
         assert instance.run_monitoring_enabled
         assert instance.run_retries_enabled
