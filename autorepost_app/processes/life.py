@@ -64,7 +64,9 @@ class Life:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 other = self._read()
-                if not other.get("ending") or time.monotonic() > deadline:
+                # empty for the moment in which the other one rewrites it
+                goes_on = bool(other) and not other.get("ending")
+                if goes_on or time.monotonic() > deadline:
                     raise self._already_running(other) from None
                 time.sleep(sweep.POLL_SECONDS)
             else:

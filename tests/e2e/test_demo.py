@@ -109,16 +109,22 @@ def _hurry(rows: Any, eventually: Any, condition: Any) -> None:
 
 def test_a_killed_run_is_failed_told_and_finished(demo: Any, rows: Any, eventually: Any) -> None:
     [text] = _new_videos(demo, 1)
-    demo.control("POST", "/faults", [{"platform": "instagram", "call": "*", "fault": "slow", "seconds": 4, "count": 3}])
+    slow = {"platform": "instagram", "call": "container.create", "fault": "slow", "seconds": 20, "count": 1}
+    demo.control("POST", "/faults", [slow])
     _ask_now(rows)
-    workers = eventually(lambda: list((demo.home / "dagster" / "workers").glob("[0-9a-f]*")))
-    psutil.Process(int(workers[0].read_text())).kill()
+    running = (
+        "select r.run_id from dagster.runs r join posts p on r.partition ="
+        " concat_ws(':', p.platform, p.external_account_id, p.external_post_id)"
+        " where r.status = 'STARTED' and p.caption = %s"
+    )
+    [(run_id,)] = eventually(lambda: rows.execute(running, (text,)).fetchall())
+    psutil.Process(int((demo.home / "dagster" / "workers" / run_id).read_text())).kill()
     _hurry(rows, eventually, lambda: _live(demo, [text]) == _once_everywhere([text]))
     demo.control("DELETE", "/faults")
-    states = rows.execute("select status from dagster.runs where run_id = %s", (workers[0].name,)).fetchall()
+    states = rows.execute("select status from dagster.runs where run_id = %s", (run_id,)).fetchall()
     assert states == [("FAILURE",)]
     told = "select count(*) from activity where kind = 'run.failed' and detail like %s"
-    eventually(lambda: rows.execute(told, (f"%{workers[0].name}%",)).fetchone()[0] == 1)
+    eventually(lambda: rows.execute(told, (f"%{run_id}%",)).fetchone()[0] == 1)
 
 
 # ---------------------------------------------------------------------------------------------------------- dagster
