@@ -1,13 +1,14 @@
 """What words go with a repost?
 
 A template is plain text with `{caption}`, `{hashtags}`, `{handle}`, `{link}` and `{title}`; everything else stands as
-written, and a doubled brace is a brace. Fitting to a platform's limits is the platform's business (`TextSpec.fit`).
+written, and a doubled brace is a brace. Fitting to a platform's limits is the platform's business (`TextSpec.fit`);
+`cut_to` is how several of them shorten.
 """
 
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -90,3 +91,25 @@ def check_template(template: str) -> None:
 def _tidy(text: str) -> str:
     lines = (regex.sub(r"[ \t]{2,}", " ", line).strip() for line in text.splitlines())
     return regex.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+def utf16_units(text: str) -> int:
+    """How long a text is to platforms that count as JavaScript does."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def cut_to(text: str, limit: int, measure: Callable[[str], int]) -> str:
+    """The start of the text with an ellipsis: at a word border when one is near the end, never inside a grapheme.
+
+    A text that fits by `measure` is returned as it is.
+    """
+    if measure(text) <= limit:
+        return text
+    room, end = limit - measure("…"), 0
+    for grapheme in regex.finditer(r"\X", text):
+        room -= measure(grapheme.group())
+        if room < 0:
+            break
+        end = grapheme.end()
+    border = max(text.rfind(" ", 0, end + 1), text.rfind("\n", 0, end + 1))
+    return text[: border if border > end * 0.7 else end].rstrip() + "…"

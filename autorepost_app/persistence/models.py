@@ -30,6 +30,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from autorepost_app.domain.connections import ConnectionStatus
+from autorepost_app.domain.posts import PostIdentity
 from autorepost_app.domain.publications import EvidenceKind, State
 
 _NAMES = {
@@ -261,6 +262,10 @@ class Post(Base):
     posted_at: Mapped[datetime]
     detected_at: Mapped[datetime]
     offered_until: Mapped[datetime | None]
+
+    @property
+    def identity(self) -> PostIdentity:
+        return PostIdentity(self.platform, self.external_account_id, self.external_post_id)
 
 
 class Original(Base):

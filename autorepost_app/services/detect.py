@@ -88,7 +88,7 @@ def detect(house: House, scope: SystemScope, connection: Connection) -> Detected
             not_before_at=now + timedelta(seconds=_gap_seconds(house, connection)),
             deep=deep,
         )
-    return Detected(connection.id, tuple(_identity(post) for post in added), promised)
+    return Detected(connection.id, tuple(post.identity for post in added), promised)
 
 
 def _unknown_posts(
@@ -133,10 +133,6 @@ def _gap_seconds(house: House, connection: Connection) -> float:
     """How long to leave a source alone after a poll that went well."""
     spec = house.platforms.manifest(connection.platform).source
     return spec.poll_gap_seconds if spec is not None else 60.0
-
-
-def _identity(post: Post) -> PostIdentity:
-    return PostIdentity(post.platform, post.external_account_id, post.external_post_id)
 
 
 def _post_row(connection: Connection, post: SourcePost, now: datetime) -> dict[str, Any]:

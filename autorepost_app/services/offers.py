@@ -52,6 +52,5 @@ def close(house: House, scope: SystemScope, identity: PostIdentity) -> None:
 
 def _offer(session: Session, post: Post) -> Offer:
     states = {State(row.state) for row in publications.of_post(session, post.id)}
-    identity = PostIdentity(post.platform, post.external_account_id, post.external_post_id)
     number = post.offered_until.isoformat() if post.offered_until else ""
-    return Offer(identity, post.tenant_id, post.connection_id, bool(states & _NEEDS_FILE), number)
+    return Offer(post.identity, post.tenant_id, post.connection_id, bool(states & _NEEDS_FILE), number)

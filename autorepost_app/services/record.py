@@ -84,7 +84,7 @@ def recent(house: House, scope: Scope, *, limit: int = 50) -> list[Story]:
 def partition_key_of(house: House, scope: SystemScope, post_id: str) -> str:
     with house.db.system(scope) as session:
         post = posts.get(session, post_id)
-    return PostIdentity(post.platform, post.external_account_id, post.external_post_id).partition_key()
+    return post.identity.partition_key()
 
 
 def receipt(house: House, scope: Scope, publication_id: str) -> Receipt:

@@ -20,11 +20,11 @@ Read on 23 November 2026.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import regex
 
+from autorepost_app.domain.captions import cut_to, utf16_units
 from autorepost_app.domain.media import MediaLimits
 from autorepost_app.platform_kit.protocol import Option, PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
 
@@ -149,10 +149,6 @@ _HASHTAG: Final = regex.compile(r"[#＃]+(?=[^\s#＃])")
 _MENTION: Final = regex.compile(r"[@＠]+(?=[\w.])")
 
 
-def caption_units(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
 def hashtags_in(text: str) -> int:
     """What Instagram might take for a hashtag: anything but a space after the mark."""
     return len(_HASHTAG.findall(text))
@@ -170,8 +166,8 @@ def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
     # A caption that its source cut in UTF-16 may end in half a surrogate pair, which no request can carry.
     body = text.body.encode("utf-8", "ignore").decode().strip()
     notes = []
-    if caption_units(body) > CAPTION_LIMIT:
-        body = _cut(body, CAPTION_LIMIT, caption_units)
+    if utf16_units(body) > CAPTION_LIMIT:
+        body = cut_to(body, CAPTION_LIMIT, utf16_units)
         notes.append(f"The caption was shortened to {CAPTION_LIMIT} characters.")
     if hashtags_in(body) > HASHTAG_LIMIT:
         body = _unmark(body, _HASHTAG, HASHTAG_LIMIT)
@@ -190,16 +186,4 @@ def _unmark(text: str, mark: regex.Pattern[str], allowed: int) -> str:
     return text
 
 
-def _cut(text: str, limit: int, measure: Callable[[str], int]) -> str:
-    """The start of the text with an ellipsis: at a word border when one is near the end, never inside a grapheme."""
-    room, end = limit - measure("…"), 0
-    for grapheme in regex.finditer(r"\X", text):
-        room -= measure(grapheme.group())
-        if room < 0:
-            break
-        end = grapheme.end()
-    border = max(text.rfind(" ", 0, end + 1), text.rfind("\n", 0, end + 1))
-    return text[: border if border > end * 0.7 else end].rstrip() + "…"
-
-
-TEXT: Final = TextSpec(fields=(TextField("body", "Caption", CAPTION_LIMIT, caption_units),), fit=fit)
+TEXT: Final = TextSpec(fields=(TextField("body", "Caption", CAPTION_LIMIT, utf16_units),), fit=fit)

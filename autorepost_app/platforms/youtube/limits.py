@@ -21,11 +21,12 @@ U unverified. Read on 23 November 2026.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 import regex
 
+from autorepost_app.domain.captions import cut_to, utf16_units
 from autorepost_app.domain.media import MediaLimits
 from autorepost_app.platform_kit.protocol import Option, PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
 
@@ -128,10 +129,6 @@ OPTIONS: Final = (
 # --------------------------------------------------------------------------------------------------------- counting
 
 
-def utf16_units(text: str) -> int:
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
-
-
 def utf8_bytes(text: str) -> int:
     return len(text.encode("utf-8", "surrogatepass"))
 
@@ -161,8 +158,8 @@ def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
         title = FALLBACK_TITLE
         notes.append(f"The caption has no words, and YouTube needs a title: it is “{FALLBACK_TITLE}”.")
     fitted = PostText(
-        body=_cut(body, DESCRIPTION_LIMIT_BYTES, utf8_bytes),
-        title=_cut(title, TITLE_LIMIT, utf16_units),
+        body=cut_to(body, DESCRIPTION_LIMIT_BYTES, utf8_bytes),
+        title=cut_to(title, TITLE_LIMIT, utf16_units),
         tags=_fit_tags(text.tags, TAGS_LIMIT - MARKER_ROOM),
     )
     return fitted, (*notes, *_losses(title, body, text.tags, fitted))
@@ -212,20 +209,6 @@ def _says_something(text: str) -> bool:
 
 def _first_line(body: str) -> str:
     return next((" ".join(line.split()) for line in body.splitlines() if _says_something(line)), "")
-
-
-def _cut(text: str, limit: int, measure: Callable[[str], int]) -> str:
-    """The start of the text with an ellipsis: at a word border when one is near the end, never inside a grapheme."""
-    if measure(text) <= limit:
-        return text
-    room, end = limit - measure("…"), 0
-    for grapheme in regex.finditer(r"\X", text):
-        room -= measure(grapheme.group())
-        if room < 0:
-            break
-        end = grapheme.end()
-    border = max(text.rfind(" ", 0, end + 1), text.rfind("\n", 0, end + 1))
-    return text[: border if border > end * 0.7 else end].rstrip() + "…"
 
 
 TEXT: Final = TextSpec(

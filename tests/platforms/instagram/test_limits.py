@@ -14,11 +14,11 @@ from autorepost_app.platforms.instagram.limits import (
     CAPTION_LIMIT,
     HASHTAG_LIMIT,
     MENTION_LIMIT,
-    caption_units,
     fit,
     hashtags_in,
     mentions_in,
     poll_after_seconds,
+    utf16_units,
 )
 
 FAMILY = "👨‍👩‍👧‍👦"
@@ -29,7 +29,7 @@ long_words = st.builds(lambda text, times: text * times, st.text(min_size=1, max
 @given(marks_and_letters | long_words)
 def test_any_words_fit_after_fitting_and_fitting_again_changes_nothing(body: str) -> None:
     fitted, _ = fit(PostText(body=body))
-    assert caption_units(fitted.body) <= CAPTION_LIMIT
+    assert utf16_units(fitted.body) <= CAPTION_LIMIT
     assert hashtags_in(fitted.body) <= HASHTAG_LIMIT
     assert mentions_in(fitted.body) <= MENTION_LIMIT
     fitted.body.encode()
