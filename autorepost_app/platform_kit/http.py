@@ -12,14 +12,14 @@ import logging
 import re
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from autorepost_app.domain.errors import OutcomeUnknown, PlatformFault, TryAgain
-from autorepost_app.platform_kit.protocol import NotDone, SendTooLate, SendWindow, Unknown
+from autorepost_app.platform_kit.protocol import Meter, NotDone, SendTooLate, SendWindow, Unknown, Unmetered
 
 # httpx logs whole addresses, and several platforms put tokens into theirs
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -90,6 +90,7 @@ class Api:
     client: httpx.Client
     base_url: str
     platform_name: str
+    meter: Meter = field(default_factory=Unmetered)
 
     def url(self, path: str) -> str:
         return self.base_url.rstrip("/") + path
@@ -107,11 +108,16 @@ class Api:
         files: Mapping[str, Any] | None = None,
         auth: tuple[str, str] | None = None,
         timeout_seconds: float | None = None,
+        counts: str = "",
+        account: str = "",
     ) -> httpx.Response:
-        """A repeatable call. `path` may also be a complete address that the platform gave us.
+        """A repeatable call. `path` may also be a complete address that the platform gave us; `counts` is the name
+        under which the platform's quotas know it, for `account`.
 
-        Raises PlatformFault(TryAgain) when no complete answer came.
+        Raises PlatformFault(TryAgain) when no complete answer came, PlatformFault(WaitUntil) when a limit is used up.
         """
+        if counts:
+            self.meter.reserve(counts, account)
         request = self.client.build_request(
             method,
             path if "://" in path else self.url(path),

@@ -10,6 +10,7 @@ The way of one publication through a destination:
     commit()  the one call that may make it public; made at most once for each recorded intent
     check()   a read that asks the handle what happened
     find()    a read that looks through the account's own list for our post
+    search()  the same without any handle, when a restored database may have forgotten a send
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import Verdict
 from autorepost_app.domain.media import MediaFacts, MediaLimits
 from autorepost_app.domain.posts import PostPage, SourcePost
+from autorepost_app.platform_kit.options import Option
 
 # ---------------------------------------------------------------------------------------------- accounts and tokens
 
@@ -144,6 +146,16 @@ class Source(Protocol):
         self, grant: Grant, post: SourcePost, target: Path, progress: Callable[[int, int | None], None]
     ) -> Downloaded:
         """Writes the best clean file to `target`; `progress(bytes done, bytes in all or None)`."""
+
+    def pulse(self, grant: Grant) -> str | None:
+        """A cheap sign of life on a budget of its own: another text than last time means that the account has posted
+        (or removed) something, so its posts are worth listing now. None where the platform offers no such thing."""
+
+    def probe(self) -> None:
+        """Asks for a public post that is known to be there, to learn whether files can be fetched at all.
+
+        Raises PlatformFault with the reason when they cannot: a fault of the way, not of anybody's post.
+        """
 
 
 # ----------------------------------------------------------------------------------------------------- destinations
@@ -308,6 +320,13 @@ class Destination(Protocol):
         """Looks through the account's list for strong evidence. Reads only; never `Absent` on a miss that
         could be lag."""
 
+    def search(self, delivery: Delivery, since: datetime) -> Finding:
+        """Looks for this publication among everything the account published after `since`, knowing no handle.
+
+        `Live` for exactly one post that carries our marker, or all of our words; `Absent` only when the whole list back
+        to `since` was read and nothing is alike; `Undecided` when several are alike. Reads only.
+        """
+
 
 # -------------------------------------------------------------------------------------------------------- manifests
 
@@ -350,30 +369,53 @@ class TextSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
-    """A choice a rule may make for this destination, drawn on screens from here. `choices` empty: free or yes/no."""
-
-    name: str
-    label: str
-    default: object
-    choices: tuple[tuple[str, str], ...] = ()
-    description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class QuotaRule:
-    """A limit in a window. `calls` are names a client counts under; `scope` is 'app' or 'account'.
+    """A limit in a window. `costs` says what each call that a client counts takes from it; `scope` is 'app' or
+    'account'; `unit` is what to call the count on a screen.
 
-    `window_seconds` None means a calendar day in `zone`.
+    `limit` None: only counted, as money is. `window_seconds` None: a calendar day in `zone`.
     """
 
     name: str
     label: str
     scope: str
-    calls: frozenset[str]
-    limit: int
+    costs: Mapping[str, int]
+    limit: int | None
     window_seconds: float | None = None
     zone: str = "UTC"
+    unit: str = "calls"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """What a platform itself said about one of its limits; None where it did not say."""
+
+    limit: int | None = None
+    remaining: int | None = None
+    resets_at: datetime | None = None
+
+
+class Meter(Protocol):
+    """The house's ledger of one platform's limits. `account` is the external id that the call is made for."""
+
+    def reserve(self, call: str, account: str = "") -> None:
+        """Counts a call before it is sent, under every rule that names it.
+
+        Raises PlatformFault(WaitUntil) with the moment at which there is room again; then nothing was counted.
+        """
+
+    def settle(self, quota: str, account: str, told: Allowance) -> None:
+        """Corrects the count of one rule by what the platform's answer told."""
+
+
+class Unmetered:
+    """For a client that stands alone, as in a test of its own: every call is allowed, nothing is counted."""
+
+    def reserve(self, call: str, account: str = "") -> None:
+        return None
+
+    def settle(self, quota: str, account: str, told: Allowance) -> None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,11 +433,14 @@ class ReconcilePlan:
 
 @dataclass(frozen=True, slots=True)
 class DestinationSpec:
+    """`check_options` raises UserError where choices that are fine alone do not go together."""
+
     key_kind: KeyKind
     media: MediaLimits
     text: TextSpec
     options: tuple[Option, ...]
     reconcile: ReconcilePlan
+    check_options: Callable[[Mapping[str, object]], None] = lambda _options: None
     secret_handles: frozenset[str] = frozenset()
     needs_public_url: Callable[[str], bool] = lambda _login: False
     pool_slots: int = 10
@@ -418,6 +463,7 @@ class Reach:
     urls: Mapping[str, str]
     app: AppCredentials
     clock: Clock
+    meter: Meter = field(default_factory=Unmetered)
     timeout_seconds: float = 30.0
 
 
@@ -427,6 +473,43 @@ class Parts:
     source: Source | None = None
     destination: Destination | None = None
     close: Callable[[], None] = lambda: None
+
+
+class NoticeKind(StrEnum):
+    """What a platform tells us on its own."""
+
+    DISCONNECTED = "disconnected"
+    DELETE_EVERYTHING = "delete_everything"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One call of a platform to us, proven genuine. `key` is the same when the same notice is delivered again;
+    `account` is the platform's own id of the person or account, as `Account.external_id` or in its `traits`."""
+
+    kind: NoticeKind
+    key: str
+    account: str
+    at: datetime
+    detail: str = ""
+
+
+class NotGenuine(Exception):
+    """A call to us that the platform did not sign, or signed too long ago. The text is for operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One address below /webhooks/<platform> that a platform calls. `path` is what follows the key, "" for nothing.
+
+    `read` proves and understands a call (headers by lower-case name, raw body, our registration, now) or raises
+    NotGenuine. `confirms`: the answer carries a confirmation code and the address of a page about it.
+    """
+
+    path: str
+    read: Callable[[Mapping[str, str], bytes, AppCredentials, datetime], Notice]
+    confirms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,5 +522,6 @@ class Platform:
     oauth: OAuthSpec
     build: Callable[[Reach], Parts]
     quotas: tuple[QuotaRule, ...] = ()
+    hooks: tuple[Hook, ...] = ()
     source: SourceSpec | None = None
     destination: DestinationSpec | None = None

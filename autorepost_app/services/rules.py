@@ -15,6 +15,7 @@ from autorepost_app.domain.rules import Filter, Rule, RuleDestination
 from autorepost_app.persistence import connections, ledger, posts
 from autorepost_app.persistence.models import Rule as RuleRow
 from autorepost_app.persistence.models import RuleDestination as DestinationRow
+from autorepost_app.platform_kit.options import checked_options
 from autorepost_app.services.house import House
 
 
@@ -38,8 +39,7 @@ def make_rule(
     with house.db.tenant(scope) as session:
         source = connections.get(session, source_connection_id)
         house.platforms.source(source.platform)
-        for each in wanted:
-            _check_destination(house, connections.get(session, each.connection_id).platform, each)
+        kept = [_checked(house, connections.get(session, each.connection_id).platform, each) for each in wanted]
         now = house.clock()
         rule = posts.add_rule(
             session,
@@ -53,31 +53,20 @@ def make_rule(
                 # sources tell whole seconds: a post of this very second is not from before the rule
                 "watermark_at": since_at or now.replace(microsecond=0),
             },
-            [{"connection_id": d.connection_id, "template": d.template, "options": dict(d.options)} for d in wanted],
+            kept,
         )
         text = f"The rule “{rule.name}” was made."
         ledger.tell(session, tenant_id=scope.tenant_id, at=now, kind="rule.made", text=text, rule_id=rule.id)
         return rule
 
 
-def _check_destination(house: House, platform: str, destination: RuleDestination) -> None:
-    check_template(destination.template)
-    spec = house.platforms.destination_spec(platform)
-    options = {option.name: option for option in spec.options}
-    for name, value in destination.options.items():
-        option = options.get(name)
-        if option is None:
-            known = ", ".join(options) or "none"
-            raise UserError(f"There is no option {name} here.", remedy=f"There are: {known}.", field=name)
-        allowed = [choice for choice, _ in option.choices]
-        if allowed and value not in allowed:
-            raise UserError(
-                f"{value} is not a choice for {option.label}.",
-                remedy="Choose one of " + ", ".join(allowed) + ".",
-                field=name,
-            )
-        if isinstance(option.default, bool) and not isinstance(value, bool):
-            raise UserError(f"{option.label} is either on or off.", remedy="Use true or false.", field=name)
+def _checked(house: House, platform: str, wanted: RuleDestination) -> dict[str, Any]:
+    """A rule's destination as it is kept. Raises UserError that names the field."""
+    check_template(wanted.template)
+    spec, name = house.platforms.destination_spec(platform), house.platforms.manifest(platform).name
+    options = checked_options(spec.options, wanted.options, name)
+    spec.check_options(options)
+    return {"connection_id": wanted.connection_id, "template": wanted.template, "options": options}
 
 
 def rule_from_rows(row: RuleRow, destinations: Iterable[DestinationRow]) -> Rule:

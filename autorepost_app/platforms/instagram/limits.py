@@ -26,7 +26,8 @@ import regex
 
 from autorepost_app.domain.captions import cut_to, utf16_units
 from autorepost_app.domain.media import MediaLimits
-from autorepost_app.platform_kit.protocol import Option, PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
+from autorepost_app.platform_kit.options import Option, OptionKind
+from autorepost_app.platform_kit.protocol import PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
 
 CAPTION_LIMIT: Final = 2200
 HASHTAG_LIMIT: Final = 30
@@ -76,7 +77,7 @@ QUOTAS: Final = (
         name="posts",
         label="Instagram posts in 24 hours",
         scope="account",
-        calls=frozenset({"media_publish"}),
+        costs={"media_publish": 1},
         limit=100,
         window_seconds=DAY_SECONDS,
     ),
@@ -84,7 +85,7 @@ QUOTAS: Final = (
         name="containers",
         label="Instagram uploads in 24 hours",
         scope="account",
-        calls=frozenset({"media"}),
+        costs={"media": 1},
         limit=400,
         window_seconds=DAY_SECONDS,
     ),
@@ -114,6 +115,7 @@ OPTIONS: Final = (
         name="trial_reel",
         label="Trial Reel",
         default="",
+        kind=OptionKind.CHOICE,
         choices=(
             ("", "No, show it to everyone"),
             ("MANUAL", "To non-followers first; I share it with everyone myself"),

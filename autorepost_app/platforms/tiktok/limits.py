@@ -44,7 +44,7 @@ OTHER_EGRESS_SECONDS: Final = 900.0
 
 
 def _per_minute(call: str, label: str) -> QuotaRule:
-    return QuotaRule(call, label, "app", frozenset({call}), CALLS_PER_MINUTE, window_seconds=60.0)
+    return QuotaRule(call, label, "app", {call: 1}, CALLS_PER_MINUTE, window_seconds=60.0)
 
 
 QUOTAS: Final = (

@@ -14,6 +14,7 @@ from typing import Any, Final
 from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import HandleDead, TryAgain
 from autorepost_app.platform_kit.http import Api
+from autorepost_app.platform_kit.options import Option, OptionKind
 from autorepost_app.platform_kit.protocol import (
     Delivery,
     Done,
@@ -23,7 +24,6 @@ from autorepost_app.platform_kit.protocol import (
     Live,
     NotDone,
     NotReady,
-    Option,
     Outcome,
     SendWindow,
     Staged,
@@ -48,6 +48,7 @@ OPTIONS: Final = (
         "reply_settings",
         "Who can reply",
         "",
+        kind=OptionKind.CHOICE,
         choices=(
             ("", "Everyone"),
             ("following", "Accounts this account follows"),

@@ -150,16 +150,10 @@ _QUARTER: Final = 900.0
 _DAY: Final = 86_400.0
 
 QUOTAS: Final = (
-    QuotaRule("posts", "posts in 15 minutes", "account", frozenset({"post"}), 100, _QUARTER),
-    QuotaRule("app_posts", "posts of all accounts in 24 hours", "app", frozenset({"post"}), 10_000, _DAY),
-    *(
-        QuotaRule(call, f"{call} calls in 15 minutes", "account", frozenset({call}), 1_875, _QUARTER)
-        for call in _UPLOAD
-    ),
-    *(
-        QuotaRule(f"app_{call}", f"{call} calls in 24 hours", "app", frozenset({call}), 180_000, _DAY)
-        for call in _UPLOAD
-    ),
-    QuotaRule("status", "upload status reads in 15 minutes", "account", frozenset({"status"}), 1_000, _QUARTER),
-    QuotaRule("timeline", "timeline reads in 15 minutes", "account", frozenset({"timeline"}), 900, _QUARTER),
+    QuotaRule("posts", "posts in 15 minutes", "account", {"post": 1}, 100, _QUARTER),
+    QuotaRule("app_posts", "posts of all accounts in 24 hours", "app", {"post": 1}, 10_000, _DAY),
+    *(QuotaRule(call, f"{call} calls in 15 minutes", "account", {call: 1}, 1_875, _QUARTER) for call in _UPLOAD),
+    *(QuotaRule(f"app_{call}", f"{call} calls in 24 hours", "app", {call: 1}, 180_000, _DAY) for call in _UPLOAD),
+    QuotaRule("status", "upload status reads in 15 minutes", "account", {"status": 1}, 1_000, _QUARTER),
+    QuotaRule("timeline", "timeline reads in 15 minutes", "account", {"timeline": 1}, 900, _QUARTER),
 )

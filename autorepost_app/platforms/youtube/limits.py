@@ -28,7 +28,8 @@ import regex
 
 from autorepost_app.domain.captions import cut_to, utf16_units
 from autorepost_app.domain.media import MediaLimits
-from autorepost_app.platform_kit.protocol import Option, PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
+from autorepost_app.platform_kit.options import Option, OptionKind
+from autorepost_app.platform_kit.protocol import PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
 
 DAY_ZONE: Final = "America/Los_Angeles"
 PART_MULTIPLE_BYTES: Final = 262_144
@@ -55,7 +56,7 @@ QUOTAS: Final = (
         name="inserts",
         label="YouTube uploads a day, all customers together",
         scope="app",
-        calls=frozenset({"videos.insert"}),
+        costs={"videos.insert": 1},
         limit=100,
         zone=DAY_ZONE,
     ),
@@ -63,7 +64,7 @@ QUOTAS: Final = (
         name="units",
         label="YouTube questions a day, all customers together",
         scope="app",
-        calls=frozenset({"channels.list", "playlistItems.list", "videos.list"}),
+        costs={"channels.list": 1, "playlistItems.list": 1, "videos.list": 1},
         limit=10_000,
         zone=DAY_ZONE,
     ),
@@ -81,6 +82,7 @@ OPTIONS: Final = (
         name="privacy",
         label="Who can watch",
         default="public",
+        kind=OptionKind.CHOICE,
         choices=(("public", "Everyone"), ("unlisted", "Everyone with the link"), ("private", "Only me")),
     ),
     Option(
@@ -105,6 +107,7 @@ OPTIONS: Final = (
         name="category",
         label="Category",
         default="22",
+        kind=OptionKind.CHOICE,
         choices=(
             ("1", "Film & Animation"),
             ("2", "Autos & Vehicles"),
