@@ -190,7 +190,7 @@ class Sandbox:
         """Whether nobody answers, as during an outage."""
         try:
             self.control("GET", "/clock")
-        except httpx.ConnectError:
+        except httpx.TransportError:  # also what was accepted just before and is cut off now
             return True
         return False
 

@@ -31,15 +31,16 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
+        kept = listen(host, port)  # bound and deaf: the port is refused, and nobody else can be given it meanwhile
         await asyncio.sleep(seconds)
-        loop = asyncio.get_running_loop()
-        self.servers = [await loop.create_server(self._protocol, sock=listen(host, port))]
+        self.servers = [await asyncio.get_running_loop().create_server(self._protocol, sock=kept)]
 
     def _protocol(self) -> CuttableProtocol:
         return CuttableProtocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
 
 def listen(host: str, port: int) -> socket.socket:
+    """A socket on that address, which answers nobody until a server takes it over."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
