@@ -7,8 +7,9 @@ is our freshly uploaded video itself: a post whose attachments hold our media ke
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from autorepost_app.domain.clock import Clock
@@ -16,6 +17,7 @@ from autorepost_app.domain.errors import HandleDead, TryAgain
 from autorepost_app.platform_kit.http import Api
 from autorepost_app.platform_kit.options import Option, OptionKind
 from autorepost_app.platform_kit.protocol import (
+    Absent,
     Delivery,
     Done,
     Finding,
@@ -31,7 +33,8 @@ from autorepost_app.platform_kit.protocol import (
     Unknown,
 )
 from autorepost_app.platforms.x.errors import body_of, data_of, post_id_of, processing_fault, wants_smaller_pieces
-from autorepost_app.platforms.x.limits import SEGMENT_BYTES, SEGMENTS_MAX, SMALLEST_SEGMENT_BYTES
+from autorepost_app.platforms.x.limits import SEGMENT_BYTES, SEGMENTS_MAX, SMALLEST_SEGMENT_BYTES, links_in
+from autorepost_app.platforms.x.words import are_ours
 
 MEDIA_TYPES: Final = {"mp4": "video/mp4", "mov": "video/quicktime"}
 KEEP_EVERY_SEGMENTS: Final = 16
@@ -40,6 +43,8 @@ MEDIA_LIFE_LEFT: Final = timedelta(minutes=15)
 PROCESSING_CAP: Final = timedelta(minutes=15)
 LOOK_BACK: Final = timedelta(minutes=1)
 NEWEST_POSTS: Final = 100
+LIST_END: Final = 3200
+"""So many of an account's posts X lists, and 800 when replies are left out: what is older cannot be read."""
 
 OPTIONS: Final = (
     Option("made_with_ai", "Made with AI", False, description="X shows that the video was made with AI."),
@@ -100,28 +105,51 @@ class XDestination:
         ours = _media_numbers(handles.get("media_id"), handles.get("media_key"))
         if delivery.first_sent_at is None or not ours:
             return Undecided("nothing has been sent to X yet")
-        for post in self._posts_since(delivery, delivery.first_sent_at - LOOK_BACK):
-            attached = (post.get("attachments") or {}).get("media_keys") or ()
-            if ours & _media_numbers(*attached):
-                post_id = str(post["id"])
-                return Live("a post of this account carries our video", post_id, self._address(delivery, post_id))
+        for post in self._posts_since(delivery, delivery.first_sent_at - LOOK_BACK, {"exclude": "replies,retweets"}):
+            if ours & _media_numbers(*_attached(post)):
+                return self._live("a post of this account carries our video", delivery, post)
         return Undecided("no post since the send carries our video; X may still show it later")
 
-    def _posts_since(self, delivery: Delivery, start: datetime) -> list[dict[str, Any]]:
-        """X bills each post it returns, so `start_time` makes a miss free and a hit half a cent. No fields are named:
-        their parameter was renamed in 2.167, and the expansion alone brings the attachments along."""
-        response = self.api.call(
-            "GET",
-            f"/2/users/{delivery.grant.account.external_id}/tweets",
-            params={
-                "start_time": start.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "max_results": str(NEWEST_POSTS),
-                "exclude": "replies,retweets",
-                "expansions": "attachments.media_keys",
-            },
-            headers=_bearer(delivery),
-        )
-        return body_of(response, "timeline", self.clock()).get("data") or []
+    def search(self, delivery: Delivery, since: datetime) -> Finding:
+        """By our words, since the number of our video is forgotten with the handles. X resolves its short links only
+        for who asks for `entities`. Nothing is left out of the list: what is left out counts towards its end."""
+        body = delivery.text.body
+        fields = {"post.fields": "entities"} if links_in(body) else {}
+        posts = list(self._posts_since(delivery, since, fields))
+        alike = [(post, mine) for post in posts if _attached(post) and (mine := are_ours(body, post)) is not False]
+        if len(alike) == 1 and body and alike[0][1]:
+            return self._live("one post of this account holds our video's words", delivery, alike[0][0])
+        if alike:
+            return Undecided(f"{len(alike)} posts with a video may be this one; their words do not settle which")
+        if len(posts) >= LIST_END:
+            return Undecided("the account has posted more than X lists")
+        return Absent("X lists no post with these words and a video", handle_usable=False)
+
+    def _posts_since(self, delivery: Delivery, start: datetime, more: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """Newest first, page after page while the reader wants more. X bills each post it returns, so `start_time`
+        makes a miss free and a hit half a cent. Fields that nobody needs are not named: their parameter was renamed in
+        2.167, and the expansion alone brings the attachments along."""
+        params = {
+            "start_time": start.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "max_results": str(NEWEST_POSTS),
+            "expansions": "attachments.media_keys",
+            **more,
+        }
+        while True:
+            response = self.api.call(
+                "GET",
+                f"/2/users/{delivery.grant.account.external_id}/tweets",
+                params=params,
+                headers=_bearer(delivery),
+            )
+            page = body_of(response, "timeline", self.clock())
+            yield from page.get("data") or ()
+            if not (token := (page.get("meta") or {}).get("next_token")):
+                return
+            params = {**params, "pagination_token": str(token)}
+
+    def _live(self, proof: str, delivery: Delivery, post: Mapping[str, Any]) -> Live:
+        return Live(proof, str(post["id"]), self._address(delivery, str(post["id"])))
 
     def _address(self, delivery: Delivery, post_id: str) -> str:
         return f"{self.www_url}/{delivery.grant.account.handle}/status/{post_id}"
@@ -253,6 +281,10 @@ def _post(delivery: Delivery, handles: Handles) -> dict[str, Any]:
         "media": {"media_ids": [handles["media_id"]]},
         **{name: value for name, value in chosen.items() if value},
     }
+
+
+def _attached(post: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple((post.get("attachments") or {}).get("media_keys") or ())
 
 
 def _media_numbers(*names: str | None) -> set[str]:

@@ -64,6 +64,11 @@ def weighted_length(text: str) -> int:
     return int(_TWITTER_TEXT.parse_tweet(encodable, _V3).weightedLength)
 
 
+def links_in(text: str) -> list[str]:
+    """Every part of the text that X takes for a link, bare domains included."""
+    return [found["url"] for found in _TWITTER_TEXT.extract_urls_with_indices(text)]
+
+
 def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
     """A body that X takes, and what was changed (shortening) or will surprise (a dear link)."""
     notes: list[str] = []
@@ -71,9 +76,9 @@ def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
     if weighted_length(body) > TEXT_LIMIT:
         body = _shortened(body)
         notes.append(f"Shortened to the {TEXT_LIMIT} characters X allows.")
-    links = _TWITTER_TEXT.extract_urls_with_indices(body)
+    links = links_in(body)
     if links:
-        notes.append(f"“{links[0]['url']}” counts as a link: X charges $0.20 for this post instead of $0.015.")
+        notes.append(f"“{links[0]}” counts as a link: X charges $0.20 for this post instead of $0.015.")
     return replace(text, body=body), tuple(notes)
 
 

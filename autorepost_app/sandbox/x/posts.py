@@ -206,7 +206,8 @@ class Posts:
         window = _Window.of(ask)
         until = self._platform.world.clock.after(-ask.lag_seconds)
         seen = [p for p in self._platform.posts.of(owner.id) if not p.deleted and p.created_at <= until]
-        chosen = sorted(filter(window.holds, seen), key=lambda post: int(post.id), reverse=True)
+        listed = sorted(seen, key=lambda post: int(post.id), reverse=True)[: self._platform.settings.timeline_end]
+        chosen = list(filter(window.holds, listed))
         page, rest = chosen[: window.max_results], chosen[window.max_results :]
         self._platform.meter.charge_reads(post.id for post in page)
         body: dict[str, Any] = {"meta": {"result_count": len(page)}}

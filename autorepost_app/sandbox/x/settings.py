@@ -27,6 +27,7 @@ class AppSettings(Strict):
     credit_usd: float | None = None
     posts_per_quarter: int = 100
     posts_per_day: int = 10_000
+    timeline_end: int = 3200
 
 
 class Rate(Strict):

@@ -3,6 +3,7 @@
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,16 @@ def fold(text: str) -> str:
 
 
 def with_short_links(text: str, post_id: str, *, media: bool) -> tuple[str, list[dict[str, Any]]]:
-    """The text as X gives it back: every link a t.co one, and one more at the end for the media."""
+    """The text as X gives it back: HTML references for `& < >`, t.co for every link and once more for the media."""
     entities: list[dict[str, Any]] = []
     out, position = "", 0
     for number, link in enumerate(links_in(text)):
         short = f"https://t.co/{_short(post_id, number)}"
-        out += text[position : link.start]
-        entities.append({"start": len(out), "end": len(out) + len(short), "url": short, "expanded_url": link.url})
+        out += escape(text[position : link.start], quote=False)
+        whole = link.url if "://" in link.url else f"http://{link.url}"
+        entities.append({"start": len(out), "end": len(out) + len(short), "url": short, "expanded_url": whole})
         out, position = out + short, link.end
-    out += text[position:]
+    out += escape(text[position:], quote=False)
     if media:
         out = f"{out} https://t.co/{_short(post_id, 99)}".strip()
     return out, entities
