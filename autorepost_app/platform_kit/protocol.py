@@ -448,12 +448,16 @@ class DestinationSpec:
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """`polls_per_minute` is the limit for the whole app; `poll_gap_seconds` how long one account is left alone."""
+    """`polls_per_minute` is the limit for the whole app; `poll_gap_seconds` how long one account is left alone.
+
+    `chain_codes` are the verdict codes of a download that say nothing of the post: no file comes for anybody now.
+    """
 
     polls_per_minute: int
     page_size: int
     poll_gap_seconds: float = 60.0
     pool_slots: int = 10
+    chain_codes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

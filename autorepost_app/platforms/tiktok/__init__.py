@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autorepost_app.platform_kit.http import Api, new_client
 from autorepost_app.platform_kit.protocol import Host, OAuthSpec, Parts, Platform, Reach
-from autorepost_app.platforms.tiktok import limits
-from autorepost_app.platforms.tiktok.auth import SCOPES, TikTokAuthoriser
+from autorepost_app.platforms.tiktok import errors, limits
+from autorepost_app.platforms.tiktok.auth import NEEDED_SCOPES, SCOPES, TikTokAuthoriser
 from autorepost_app.platforms.tiktok.source import TikTokSource
 
 
 def build(reach: Reach) -> Parts:
     client = new_client(reach.timeout_seconds)
-    www = Api(client, reach.urls["WWW"], PLATFORM.name)
-    api = Api(client, reach.urls["API"], PLATFORM.name)
+    www = Api(client, reach.urls["WWW"], PLATFORM.name, reach.meter)
+    api = Api(client, reach.urls["API"], PLATFORM.name, reach.meter)
     return Parts(
         authoriser=TikTokAuthoriser(www, api, reach.app, reach.clock),
         source=TikTokSource(www, api, reach.clock, reach.timeout_seconds),
@@ -27,9 +29,9 @@ PLATFORM = Platform(
     oauth=OAuthSpec(
         logins=("default",),
         scopes={"default": SCOPES},
-        needed_scopes={"default": frozenset(SCOPES)},
+        needed_scopes={"default": NEEDED_SCOPES},
     ),
     build=build,
     quotas=limits.QUOTAS,
-    source=limits.SOURCE,
+    source=replace(limits.SOURCE, chain_codes=errors.CHAIN_CODES),
 )

@@ -15,10 +15,11 @@ from autorepost_app.platform_kit.http import Api
 from autorepost_app.platform_kit.oauth import consent_url, token_form, token_set
 from autorepost_app.platform_kit.protocol import Account, AppCredentials, Connectable, Consent, TokenSet
 from autorepost_app.platforms.tiktok import errors
+from autorepost_app.platforms.tiktok.limits import STATS_SCOPE
 
-SCOPES: Final = ("user.info.basic", "user.info.profile", "video.list")
-"""`user.info.stats` is not asked for: each further scope is reviewed by TikTok and is one more box for the creator, and
-nothing here reads its numbers."""
+SCOPES: Final = ("user.info.basic", "user.info.profile", STATS_SCOPE, "video.list")
+NEEDED_SCOPES: Final = frozenset(SCOPES) - {STATS_SCOPE}
+"""Who leaves the box of the numbers unticked is reposted all the same, only noticed later (`TikTokSource.pulse`)."""
 
 _SEPARATOR: Final = ","
 _PROFILE: Final = "open_id,display_name,avatar_url,username"
@@ -67,6 +68,8 @@ class TikTokAuthoriser:
             "/v2/user/info/",
             params={"fields": _PROFILE},
             headers={"Authorization": f"Bearer {tokens.access_token}"},
+            counts="user.info",
+            account=tokens.extra.get("open_id", ""),
         )
         user = errors.fields_of(answer, self._clock()).get("user")
         if not isinstance(user, Mapping) or not user.get("open_id") or not user.get("username"):

@@ -8,7 +8,7 @@ token endpoint is known to refuse with 200, so the body is read first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -80,7 +80,7 @@ _BY_CODE: Final[Mapping[str, Verdict]] = {
         "invalid_request", "compare the redirect address in the TikTok portal with PUBLIC_URL, letter by letter"
     ),
     "invalid_scope": _our_registration(
-        "invalid_scope", "add user.info.basic, user.info.profile and video.list to the TikTok app"
+        "invalid_scope", "add user.info.basic, user.info.profile, user.info.stats and video.list to the TikTok app"
     ),
     "server_error": _passing("server_error"),
     "temporarily_unavailable": _passing("temporarily_unavailable"),
@@ -90,6 +90,8 @@ _BY_CODE: Final[Mapping[str, Verdict]] = {
         remedy="To repost from TikTok, connect it again and press Continue.",
     ),
 }
+
+NOT_PERMITTED: Final = frozenset({"tiktok.scope_not_authorized", "tiktok.scope_permission_missed"})
 
 GRANT_IS_OVER: Final = frozenset({"tiktok.access_token_invalid", "tiktok.invalid_grant", "tiktok.invalid_request"})
 """What TikTok may say when it is asked to end a grant that has ended. Nothing documents which: a token it does not know
@@ -258,6 +260,27 @@ _BY_STATUS: Final[Mapping[int, Verdict]] = {
 }
 
 
+CHAIN_CODES: Final = frozenset(
+    f"tiktok.{code}"
+    for code in (
+        "ip_blocked",
+        "page_unreadable",
+        "page_unexpected",
+        "challenge_unsolved",
+        "challenge_unreadable",
+        "user_id_unreadable",
+        "no_formats",
+        "page_forbidden",
+        "page_rate_limited",
+        "page_unreachable",
+        "fetch_timeout",
+        "fetch_killed",
+        "canaries_denied",
+    )
+)
+"""The way to files itself is in trouble, for every post alike: yt-dlp behind the times, a soft block, no network."""
+
+
 def fetch_refused(failure: FetchFailure) -> PlatformFault:
     """What a failed fetch means. Raises UnreadAnswer where no rule reads it."""
     said = without_secrets(failure.text)
@@ -289,6 +312,11 @@ def still_listed(fault: PlatformFault) -> PlatformFault:
             fault.verdict.detail,
         )
     )
+
+
+def every_canary_denied(faults: Sequence[PlatformFault]) -> PlatformFault:
+    said = "; ".join(f"{fault.verdict.code}: {fault.verdict.detail}" for fault in faults)
+    return PlatformFault(_with_words(_later("canaries_denied", limits.SOFT_BLOCK_SECONDS, _UPDATE), said))
 
 
 def photo_post() -> PlatformFault:

@@ -31,7 +31,10 @@ _PROXIES: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 @dataclass(frozen=True, slots=True)
 class FetchJob:
-    """One post's file: where its page is, where the file goes, and how much of both we put up with."""
+    """One post's file: where its page is, where the file goes, and how much of both we put up with.
+
+    `only_start` is for a look whether files come at all: the first few kilobytes are fetched.
+    """
 
     www_url: str
     handle: str
@@ -39,6 +42,7 @@ class FetchJob:
     target: str
     file_bytes: int = limits.FILE_BYTES
     timeout_seconds: float = 30.0
+    only_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)

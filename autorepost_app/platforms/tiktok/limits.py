@@ -30,11 +30,24 @@ RATE_LIMIT_MOST_SECONDS: Final = 900.0
 CAPTION_CHARACTERS: Final = 150
 """`video_description` and `title` are cut here [P]; the whole caption comes with the file."""
 
+STATS_SCOPE: Final = "user.info.stats"
+"""Gives `video_count`, the number of public posts [P: Get User Info]."""
+
+CANARIES: Final = (
+    ("patroxofficial", "6742501081818877190"),
+    ("barudakhb_", "6984138651336838402"),
+    ("pokemonlife22", "7059698374567611694"),
+)
+"""Public posts that yt-dlp's own tests expect to be there, the oldest since 2019 [C]."""
+
 FILE_BYTES: Final = 2 << 30
 """The largest file fetched [U]: an hour at TikTok's usual 2.5 Mbit/s is 1.1 GB, so twice that is no creator's video."""
 
 FETCH_SECONDS: Final = 1800.0
 """The longest one fetch may take [U]: the largest file at 10 Mbit/s."""
+
+PROBE_SECONDS: Final = 60.0
+"""The longest one look at a canary may take [U]: a page and the first 10 kB of a file."""
 
 SOFT_BLOCK_SECONDS: Final = 1800.0
 """The pause after TikTok's pages stop being readable [U]: asking again at once makes a soft block last."""

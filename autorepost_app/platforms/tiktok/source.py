@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from autorepost_app.domain.clock import Clock
@@ -43,7 +45,7 @@ class TikTokSource:
         body: dict[str, int] = {"max_count": limits.PAGE_SIZE}
         if cursor is not None:
             body["cursor"] = int(cursor)
-        page = self._read(grant, "/v2/video/list/", _FIELDS, body)
+        page = self._read(grant, "/v2/video/list/", "video.list", _FIELDS, body)
         posts = tuple(self._post(video, grant) for video in page.get("videos") or ())
         return PostPage(posts, _next_cursor(page, cursor))
 
@@ -58,6 +60,53 @@ class TikTokSource:
             raise self._second_opinion(grant, post, fault) from fault
         return Downloaded(target.stat().st_size, _sha256(target), fetched.full_caption)
 
+    def pulse(self, grant: Grant) -> str | None:
+        """The number of public posts. A post made while another is removed leaves it as it was: a hint, no proof.
+
+        None where the creator did not permit it, which is no reason to bother them: nothing else needs it.
+        """
+        if limits.STATS_SCOPE not in grant.scopes:
+            return None
+        try:
+            return self._video_count(grant)
+        except PlatformFault as fault:
+            if fault.verdict.code in errors.NOT_PERMITTED:
+                return None
+            raise
+
+    def _video_count(self, grant: Grant) -> str:
+        answer = self._api.call(
+            "GET",
+            "/v2/user/info/",
+            params={"fields": "video_count"},
+            headers=_bearer(grant),
+            counts="user.info",
+            account=grant.account.external_id,
+        )
+        user = errors.fields_of(answer, self._clock()).get("user")
+        if not isinstance(user, Mapping) or not isinstance(user.get("video_count"), int):
+            raise errors.unread(answer)
+        return str(user["video_count"])
+
+    def probe(self) -> None:
+        """Fetches the start of a post that has been public for years. One that is gone is no proof: the next is asked,
+        and only all of them together say that it is the way that is closed."""
+        denied = []
+        for handle, video_id in limits.CANARIES:
+            try:
+                return self._look(handle, video_id)
+            except PlatformFault as fault:
+                if fault.verdict.code in errors.CHAIN_CODES:
+                    raise
+                denied.append(fault)
+        raise errors.every_canary_denied(denied)
+
+    def _look(self, handle: str, video_id: str) -> None:
+        with TemporaryDirectory(prefix="autorepost-probe-") as folder:
+            target = str(Path(folder) / "start")
+            job = FetchJob(self._www.url(""), handle, video_id, target, timeout_seconds=self._timeout_seconds)
+            fetch(replace(job, only_start=True), _unwatched, within_seconds=limits.PROBE_SECONDS)
+
     def _second_opinion(self, grant: Grant, post: SourcePost, fault: PlatformFault) -> PlatformFault:
         """A page may deny a post by mistake, so its word is final only when the API has lost the post too."""
         if fault.verdict.code != errors.UNAVAILABLE:
@@ -66,12 +115,19 @@ class TikTokSource:
 
     def _is_listed(self, grant: Grant, post: SourcePost) -> bool:
         wanted = {"filters": {"video_ids": [post.external_post_id]}}
-        videos = self._read(grant, "/v2/video/query/", "id", wanted).get("videos") or ()
+        videos = self._read(grant, "/v2/video/query/", "video.query", "id", wanted).get("videos") or ()
         return any(str(video["id"]) == post.external_post_id for video in videos)
 
-    def _read(self, grant: Grant, path: str, fields: str, body: object) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {grant.access_token}"}
-        answer = self._api.call("POST", path, params={"fields": fields}, headers=headers, json=body)
+    def _read(self, grant: Grant, path: str, counts: str, fields: str, body: object) -> dict[str, Any]:
+        answer = self._api.call(
+            "POST",
+            path,
+            params={"fields": fields},
+            headers=_bearer(grant),
+            json=body,
+            counts=counts,
+            account=grant.account.external_id,
+        )
         return errors.fields_of(answer, self._clock())
 
     def _job(self, grant: Grant, post: SourcePost, target: Path) -> FetchJob:
@@ -94,6 +150,14 @@ class TikTokSource:
             kind=_kind(video, share_url),
             counts={name: int(video[key]) for name, key in _COUNTS.items() if video.get(key) is not None},
         )
+
+
+def _bearer(grant: Grant) -> dict[str, str]:
+    return {"Authorization": f"Bearer {grant.access_token}"}
+
+
+def _unwatched(_done: int, _total: int | None) -> None:
+    """Nobody looks on."""
 
 
 def _kind(video: Mapping[str, Any], share_url: str) -> str:

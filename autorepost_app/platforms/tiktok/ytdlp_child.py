@@ -45,6 +45,7 @@ class Job:
     target: str
     file_bytes: int
     timeout_seconds: float
+    only_start: bool
 
     @property
     def page_url(self) -> str:
@@ -155,6 +156,7 @@ def options(job: Job) -> dict[str, Any]:
         "noprogress": True,
         "cachedir": False,
         "fixup": "never",
+        "test": job.only_start,
         "color": "never",
     }
 

@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from autorepost_app.sandbox import pages, wire
 from autorepost_app.sandbox.platform import Account, Ask, Call
+from autorepost_app.sandbox.tiktok import evergreen
 from autorepost_app.sandbox.tiktok.display import cover_signature
 from autorepost_app.sandbox.tiktok.posts import Post, address
 
@@ -44,6 +45,8 @@ class Website:
 
     async def page(self, ask: Ask) -> Response:
         found = self._found(ask)
+        if found is None and ask.path_params["id"] in evergreen.POSTS:
+            return HTMLResponse(_rehydration(evergreen.detail(self._platform, ask.path_params["id"])))
         if found is None:
             return self._status_page(_GONE, "item doesn't exist")
         account, post = found
@@ -113,6 +116,8 @@ class Website:
 
     async def download(self, ask: Ask) -> Response:
         found = self._found(ask)
+        if found is None and ask.path_params["id"] in evergreen.POSTS:
+            return evergreen.file(ask)
         if found is None or self._refusal(*found) or found[1].trouble in ("login_wall", "sensitive"):
             return Response(status_code=403)
         if found[1].trouble == "watermarked_only" and ask.url.path.endswith("/download.mp4"):

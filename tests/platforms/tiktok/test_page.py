@@ -130,9 +130,8 @@ def test_a_script_challenge_is_solved_and_its_cookie_shown(pages, tmp_path):
     assert (tmp_path / "original").read_bytes() == FILE
 
 
-@pytest.mark.parametrize("says_its_size", [True, False])
-def test_a_file_beyond_the_limit_is_given_up_early(pages, tmp_path, says_its_size):
-    def endless(request):
+def endless(says_its_size):
+    def answer(request):
         request.send_response(200)
         if says_its_size:
             request.send_header("Content-Length", str(1 << 40))
@@ -143,11 +142,24 @@ def test_a_file_beyond_the_limit_is_given_up_early(pages, tmp_path, says_its_siz
         except OSError:
             request.close_connection = True
 
-    pages.answers["/media/a.mp4"] = endless
+    return answer
+
+
+@pytest.mark.parametrize("says_its_size", [True, False])
+def test_a_file_beyond_the_limit_is_given_up_early(pages, tmp_path, says_its_size):
+    pages.answers["/media/a.mp4"] = endless(says_its_size)
     pages.video({"playAddr": f"{pages.base_url}/media/a.mp4"})
     verdict = verdict_of(job(pages, tmp_path, file_bytes=1_000_000))
     assert isinstance(verdict, Rejected)
     assert verdict.code == "tiktok.too_large"
+
+
+@pytest.mark.parametrize("says_its_size", [True, False])
+def test_a_look_takes_only_the_start_of_a_file(pages, tmp_path, says_its_size):
+    pages.answers["/media/a.mp4"] = endless(says_its_size)
+    pages.video({"playAddr": f"{pages.base_url}/media/a.mp4"})
+    fetch(job(pages, tmp_path, only_start=True), quietly)
+    assert (tmp_path / "original").stat().st_size < 20_000
 
 
 def drip(request):

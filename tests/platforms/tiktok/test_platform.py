@@ -22,7 +22,7 @@ def test_tiktok_is_a_source_only(tiktok):
 
 
 def test_polling_stays_below_what_tiktok_allows():
-    [quota] = [rule for rule in PLATFORM.quotas if "video.list" in rule.calls]
+    [quota] = [rule for rule in PLATFORM.quotas if "video.list" in rule.costs]
     assert (quota.limit, quota.window_seconds, quota.scope) == (600, 60.0, "app")
     assert PLATFORM.source.polls_per_minute < quota.limit
     assert PLATFORM.source.page_size == limits.PAGE_SIZE == 20
