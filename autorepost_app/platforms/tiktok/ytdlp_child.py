@@ -151,7 +151,7 @@ def options(job: Job) -> dict[str, Any]:
         "retries": _RETRIES,
         "socket_timeout": job.timeout_seconds,
         "logger": Quiet(),
-        "progress_hooks": [Watch(job.file_bytes)],
+        "progress_hooks": [Watch(sys.maxsize if job.only_start else job.file_bytes)],
         "quiet": True,
         "noprogress": True,
         "cachedir": False,
