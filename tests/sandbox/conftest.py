@@ -358,6 +358,11 @@ class Poster(Person):
         body = {"media": base64.b64encode(raw).decode(), "segment_index": index}
         return self.call("POST", f"/2/media/upload/{media}/append", json=body)
 
+    def append_raw(self, media: str, content_type: str, content: bytes) -> httpx.Response:
+        """A body as some other client wrote it."""
+        url = f"{self.host('API')}/2/media/upload/{media}/append"
+        return self.http.post(url, content=content, headers={**self.bearer, "content-type": content_type})
+
     def finalize(self, media: str) -> httpx.Response:
         return self.call("POST", f"/2/media/upload/{media}/finalize")
 

@@ -427,3 +427,32 @@ def test_alt_text_is_taken(control, poster, raw):
     body = {"id": media, "metadata": {"alt_text": {"text": "a pattern"}}}
     assert poster.call("POST", "/2/media/metadata", json=body).status_code == 200
     assert inner(poster.call("POST", "/2/media/metadata", json={"id": media}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"--b\r\n"),
+        ("multipart/form-data; boundary=b", b""),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="media"\r\n\r\nx'),
+        ("multipart/form-data; boundary=b", b"--b\r\nContent-Type: video/mp4\r\n\r\nx\r\n--b--\r\n"),
+        (
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="other"\r\n\r\nx\r\n--b--\r\n',
+        ),
+    ],
+)
+def test_a_segment_that_is_no_form_is_refused(poster, kind, body):
+    poster.sign_in()
+    media = poster.initialize(10).json()["data"]["id"]
+    assert inner(poster.append_raw(media, kind, body))
+
+
+def test_a_segment_may_come_without_a_file_name_and_with_any_bytes(poster):
+    poster.sign_in()
+    content = bytes(range(256)) + b"\r\n--cx\r\n\r\n--"
+    media = poster.initialize(len(content)).json()["data"]["id"]
+    head = b'\r\nContent-Disposition: form-data; name="%s"\r\n\r\n'
+    body = b"".join((b"--b", head % b"segment_index", b"0\r\n--b", head % b"media", content, b"\r\n--b--\r\n"))
+    assert poster.append_raw(media, 'multipart/form-data; boundary="b"', body).status_code == 200
+    assert poster.finalize(media).json()["data"]["size"] == len(content)

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from autorepost_app.sandbox.footage import BLOCK, Facts
 from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.records import Record
 from autorepost_app.sandbox.x import shapes
+from autorepost_app.sandbox.x.forms import parts_of
 
 if TYPE_CHECKING:
     from autorepost_app.sandbox.x import X
@@ -143,13 +143,15 @@ class Uploads:
 
     @staticmethod
     async def _from_form(ask: Ask) -> tuple[str, bytes]:
-        async with ask.form() as form:
-            if not set(form) <= {"media", "segment_index"}:
-                raise shapes.invalid("Unknown field in the form", **dict.fromkeys(form, ""))
-            media = form.get("media")
-            if not isinstance(media, UploadFile):
-                raise shapes.invalid("media is missing", media="")
-            return str(form.get("segment_index", "")), await media.read()
+        try:
+            parts = parts_of(ask.headers["content-type"], await ask.body())
+        except ValueError as mistake:
+            raise shapes.invalid(str(mistake), body="") from None
+        if not set(parts) <= {"media", "segment_index"}:
+            raise shapes.invalid("Unknown field in the form", **dict.fromkeys(parts, ""))
+        if "media" not in parts:
+            raise shapes.invalid("media is missing", media="")
+        return parts.get("segment_index", b"").decode("latin-1"), parts["media"]
 
     @staticmethod
     async def _from_json(ask: Ask) -> tuple[str, bytes]:
