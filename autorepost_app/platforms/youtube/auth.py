@@ -17,6 +17,7 @@ from autorepost_app.platform_kit.http import Api, describe, json_object
 from autorepost_app.platform_kit.oauth import challenge_s256, consent_url, new_verifier, token_form, token_set
 from autorepost_app.platform_kit.protocol import Account, AppCredentials, Connectable, Consent, OAuthSpec, TokenSet
 from autorepost_app.platforms.youtube.errors import UnreadAnswer, is_invalid_token, no_channel, refusal
+from autorepost_app.platforms.youtube.reading import uploads_playlist
 
 LOGIN: Final = "default"
 _UPLOAD: Final = "https://www.googleapis.com/auth/youtube.upload"
@@ -120,11 +121,6 @@ class YouTubeAuthoriser:
             url=f"{self.www_url}/@{handle}" if handle else f"{self.www_url}/channel/{channel_id}",
             traits={"uploads_playlist": uploads_playlist(channel)},
         )
-
-
-def uploads_playlist(channel: Mapping[str, Any]) -> str:
-    """The playlist of everything the channel uploaded; "" where the answer does not name it."""
-    return str(((channel.get("contentDetails") or {}).get("relatedPlaylists") or {}).get("uploads") or "")
 
 
 def _permissions_left_out(scopes: frozenset[str]) -> Reconnect:

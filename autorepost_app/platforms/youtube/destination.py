@@ -9,7 +9,7 @@ the commit. Should the session be forgotten meanwhile, the marker among the vide
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -19,7 +19,7 @@ import httpx
 
 from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import HandleDead, PlatformFault, TryAgain, Verdict
-from autorepost_app.platform_kit.http import Api, json_object
+from autorepost_app.platform_kit.http import Api
 from autorepost_app.platform_kit.protocol import (
     Absent,
     Delivery,
@@ -35,7 +35,6 @@ from autorepost_app.platform_kit.protocol import (
     Staged,
     Undecided,
 )
-from autorepost_app.platforms.youtube.auth import uploads_playlist
 from autorepost_app.platforms.youtube.errors import (
     Finished,
     Gone,
@@ -48,6 +47,8 @@ from autorepost_app.platforms.youtube.errors import (
     upload_state,
 )
 from autorepost_app.platforms.youtube.limits import OPTIONS, PART_MULTIPLE_BYTES, PORTION_BYTES, with_marker
+from autorepost_app.platforms.youtube.reading import DataApi, bearer, items
+from autorepost_app.platforms.youtube.uploads import Uploads
 
 SESSION: Final = "session_uri"
 """A handle that is a secret: whoever has it may upload into the channel."""
@@ -55,8 +56,6 @@ SESSION: Final = "session_uri"
 _SESSION_HOSTS: Final = frozenset({"www.googleapis.com", "youtube.googleapis.com"})
 _UPLOAD_PATH: Final = "/upload/youtube/v3/videos"
 _PORTION_TIMEOUT_SECONDS: Final = 60.0
-_PAGE: Final = "50"
-_PAGES: Final = 10
 _SETTLED: Final = timedelta(hours=2)
 _ASSEMBLING: Final = NotReady("YouTube is putting the video together", 5.0)
 _MEDIA_TYPES: Final = {"mp4": "video/mp4", "mov": "video/quicktime", "webm": "video/webm"}
@@ -71,6 +70,14 @@ class YouTubeDestination:
     clock: Clock
     portion_bytes: int = PORTION_BYTES
     portion_seconds: float = 2.0
+
+    @property
+    def data(self) -> DataApi:
+        return DataApi(self.api, self.clock)
+
+    @property
+    def uploads(self) -> Uploads:
+        return Uploads(self.data, self.www_url)
 
     # ---- the four steps
 
@@ -105,7 +112,7 @@ class YouTubeDestination:
         outcome = commit_outcome(answer, total, self.clock())
         if isinstance(outcome, Finished):
             video_id = str(outcome.video_id)
-            return Done(video_id, self._url(video_id), outcome.detail)
+            return Done(video_id, self.uploads.url(video_id), outcome.detail)
         return outcome
 
     def check(self, delivery: Delivery, handles: Handles) -> Finding:
@@ -122,23 +129,18 @@ class YouTubeDestination:
         return Absent(f"the upload session waits: {state.received} of {total} bytes received", handle_usable=True)
 
     def find(self, delivery: Delivery, handles: Handles) -> Finding:
-        videos = [
-            str(video["id"]) for video in self._recent_videos(delivery) if delivery.marker.casefold() in _tags(video)
-        ]
-        if not videos:
-            return Undecided("no video among the channel's uploads carries our marker")
-        if len(videos) > 1:
-            # YouTube Studio copies tags when a creator reuses details for a later video.
-            return Live(f"{len(videos)} of the channel's uploads carry our marker", None, self._profile(delivery.grant))
-        return Live("this upload carries our marker", videos[0], self._url(videos[0]))
+        return self.uploads.find(delivery)
+
+    def search(self, delivery: Delivery, since: datetime) -> Finding:
+        return self.uploads.search(delivery, since)
 
     def processing(self, grant: Grant, external_id: str) -> Verdict | None:
         """What YouTube says against a video that is already published; None when nothing (yet).
 
         Raises PlatformFault when the read fails. Says nothing about whether the video was published.
         """
-        found = self._read("/youtube/v3/videos", grant, {"part": "status", "id": external_id})
-        return next((processing_verdict(video.get("status") or {}) for video in _items(found)), None)
+        found = self.data.read("videos.list", grant, {"part": "status", "id": external_id})
+        return next((processing_verdict(video.get("status") or {}) for video in items(found)), None)
 
     # ---- the upload session
 
@@ -153,7 +155,7 @@ class YouTubeDestination:
                 "notifySubscribers": "true" if _yes_no(delivery.options, "notify_subscribers") else "false",
             },
             headers={
-                **_bearer(delivery.grant),
+                **bearer(delivery.grant),
                 "X-Upload-Content-Length": str(media.size_bytes),
                 "X-Upload-Content-Type": _MEDIA_TYPES.get(media.facts.container, "video/*"),
             },
@@ -201,7 +203,7 @@ class YouTubeDestination:
         response = self.api.call(
             "PUT",
             self._session(handles),
-            headers={**_bearer(grant), "Content-Length": "0", "Content-Range": f"bytes */{handles['total']}"},
+            headers={**bearer(grant), "Content-Length": "0", "Content-Range": f"bytes */{handles['total']}"},
         )
         return upload_state(response, self.clock())
 
@@ -236,51 +238,8 @@ class YouTubeDestination:
             )
         return address
 
-    # ---- the channel's uploads
-
-    def _recent_videos(self, delivery: Delivery) -> Iterator[Mapping[str, Any]]:
-        """Uploads that can be ours, tags included. The playlist is asked, not the search, which lags and costs more."""
-        for ids in self._recent_ids(delivery):
-            found = self._read("/youtube/v3/videos", delivery.grant, {"part": "snippet", "id": ",".join(ids)})
-            yield from _items(found)
-
-    def _recent_ids(self, delivery: Delivery) -> Iterator[list[str]]:
-        params = {
-            "part": "snippet,contentDetails",
-            "maxResults": _PAGE,
-            "playlistId": self._uploads_playlist(delivery.grant),
-        }
-        for _ in range(_PAGES):
-            page = self._read("/youtube/v3/playlistItems", delivery.grant, params)
-            entries = _items(page)
-            if entries:
-                yield [str(entry["contentDetails"]["videoId"]) for entry in entries]
-            if "nextPageToken" not in page or _all_before(entries, delivery.first_sent_at):
-                return
-            params["pageToken"] = page["nextPageToken"]
-
-    def _uploads_playlist(self, grant: Grant) -> str:
-        if known := grant.account.traits.get("uploads_playlist"):
-            return known
-        channels = self._read("/youtube/v3/channels", grant, {"part": "contentDetails", "mine": "true"})
-        return next((uploads_playlist(channel) for channel in _items(channels)), "")
-
-    def _read(self, path: str, grant: Grant, params: Mapping[str, str]) -> dict[str, Any]:
-        response = self.api.call("GET", path, params=params, headers=_bearer(grant))
-        if response.status_code != 200:
-            raise refusal(response, self.clock())
-        return json_object(response)
-
-    # ---- words for the caller
-
-    def _url(self, video_id: str) -> str:
-        return f"{self.www_url}/shorts/{video_id}"
-
-    def _profile(self, grant: Grant) -> str:
-        return grant.account.url or f"{self.www_url}/channel/{grant.account.external_id}"
-
     def _live_session(self, state: Finished) -> Live:
-        return Live("the upload session became this video", state.video_id, self._url(str(state.video_id)))
+        return Live("the upload session became this video", state.video_id, self.uploads.url(str(state.video_id)))
 
 
 def last_part_start(total: int) -> int:
@@ -337,26 +296,6 @@ def _last_part(delivery: Delivery, handles: Handles) -> bytes:
     return body
 
 
-def _bearer(grant: Grant) -> dict[str, str]:
-    return {"Authorization": f"Bearer {grant.access_token}"}
-
-
 def _part_headers(grant: Grant, start: int, length: int, total: int) -> dict[str, str]:
     span = f"bytes {start}-{start + length - 1}/{total}"
-    return {**_bearer(grant), "Content-Length": str(length), "Content-Range": span, "Content-Type": "video/*"}
-
-
-def _items(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(body.get("items") or [])
-
-
-def _tags(video: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(str(tag).casefold() for tag in (video.get("snippet") or {}).get("tags") or ())
-
-
-def _all_before(entries: Iterable[Mapping[str, Any]], first_sent_at: datetime | None) -> bool:
-    """Whether a whole page is older than anything of ours can be, with a day to spare for clocks."""
-    if first_sent_at is None:
-        return False
-    oldest = first_sent_at - timedelta(days=1)
-    return all(datetime.fromisoformat(entry["snippet"]["publishedAt"]) < oldest for entry in entries)
+    return {**bearer(grant), "Content-Length": str(length), "Content-Range": span, "Content-Type": "video/*"}

@@ -211,6 +211,12 @@ def refusal(response: httpx.Response, now: datetime) -> PlatformFault:
     raise UnreadAnswer(describe(response))
 
 
+def unreadable(response: httpx.Response) -> PlatformFault:
+    """For a success without the answer that belongs to it: cut on its way, or not from YouTube at all."""
+    text = "YouTube's answer got lost on its way; we ask again. If this stays, something stands between us and YouTube."
+    return PlatformFault(TryAgain(text, describe(response), "youtube.unreadable"))
+
+
 def no_channel(now: datetime) -> PlatformFault:
     """For a list of channels that came back empty."""
     return PlatformFault(_no_channel(Said("youtube.no_channel", "channels.list mine=true has no items", now)))

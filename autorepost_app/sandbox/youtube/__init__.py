@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute
 
 from autorepost_app.sandbox import pages
 from autorepost_app.sandbox.oauth import Desk
@@ -17,8 +16,17 @@ from autorepost_app.sandbox.world import World
 from autorepost_app.sandbox.youtube import shapes
 from autorepost_app.sandbox.youtube.channel import Channel, is_short
 from autorepost_app.sandbox.youtube.login import Login
+from autorepost_app.sandbox.youtube.playlists import Playlists
 from autorepost_app.sandbox.youtube.quota import Quota
-from autorepost_app.sandbox.youtube.records import AccountOptions, AppSettings, Session, Video
+from autorepost_app.sandbox.youtube.records import (
+    AccountOptions,
+    AppSettings,
+    Playlist,
+    PlaylistEntry,
+    Session,
+    Video,
+)
+from autorepost_app.sandbox.youtube.studio import Studio
 from autorepost_app.sandbox.youtube.upload import Uploads
 
 
@@ -34,28 +42,31 @@ class YouTube(Platform):
         super().__init__(world)
         self.sessions = Table(world.store, "youtube.session", Session)
         self.videos = Table(world.store, "youtube.video", Video)
+        self.playlists = Table(world.store, "youtube.playlist", Playlist)
+        self.entries = Table(world.store, "youtube.playlist_item", PlaylistEntry)
         self.quota = Quota(self)
         self.login = Login(self)
         self._uploads = Uploads(self)
         self._channel = Channel(self)
+        self._playlists = Playlists(self)
 
     def calls(self) -> Sequence[Call]:
-        return [*self.login.calls(), *self._uploads.calls(), *self._channel.calls()]
+        return [*self.login.calls(), *self._uploads.calls(), *self._channel.calls(), *self._playlists.calls()]
 
     def desks(self) -> Sequence[Desk]:
         return [self.login.desk]
 
     def control_routes(self) -> Sequence[BaseRoute]:
-        return [Route("/_sandbox/youtube/quota", self._report)]
-
-    async def _report(self, request: Request) -> Response:
-        return JSONResponse(self.quota.report())
+        return Studio(self).routes()
 
     def new_account_id(self, handle: str) -> str:
         return "UC" + self._letters("youtube.account", 16)[:22]
 
     def new_video_id(self) -> str:
         return self._letters("youtube.video", 8)[:11]
+
+    def new_playlist_id(self) -> str:
+        return "PL" + self._letters("youtube.playlist", 24)[:32]
 
     def _letters(self, counter: str, size: int) -> str:
         # Multiplying by an odd number spreads the count over all bits and never meets itself.

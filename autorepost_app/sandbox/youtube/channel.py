@@ -1,8 +1,7 @@
 """The Data API around a channel: its videos, playlists, thumbnails, and changing a video by id."""
 
 import json
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
     from autorepost_app.sandbox.youtube import YouTube
 
 _THUMBNAIL_MAX = 52428800
-_LISTS = {
-    "youtube#playlistItem": "youtube#playlistItemListResponse",
-    "youtube#video": "youtube#videoListResponse",
-    "youtube#channel": "youtube#channelListResponse",
-}
 
 
 class Channel:
@@ -32,7 +26,6 @@ class Channel:
         base = "/youtube/v3"
         return [
             Call("api", "GET", base + "/channels", "channels.list", self.channels),
-            Call("api", "GET", base + "/playlistItems", "playlistItems.list", self.playlist_items),
             Call("api", "GET", base + "/videos", "videos.list", self.videos),
             Call("api", "PUT", base + "/videos", "videos.update", self.update),
             Call("api", "DELETE", base + "/videos", "videos.delete", self.delete),
@@ -43,24 +36,20 @@ class Channel:
             Call("www", "GET", "/watch", "video.page", self.page),
         ]
 
-    def _listing(self, kind: str, items: list[dict[str, Any]], **more: Any) -> Response:
-        info = {"totalResults": len(items), "resultsPerPage": len(items)}
-        return self._platform.json({"kind": _LISTS[kind], "etag": "sandbox", "items": items, "pageInfo": info, **more})
-
     async def channels(self, ask: Ask) -> Response:
         account = self._platform.login.signed_in(ask, READERS)
         self._platform.quota.charge("units")
         parts = metadata.parts_of(ask.query_params.get("part", ""))
         mine = ask.query_params.get("mine") == "true" or account.id in ask.query_params.get("id", "")
         if not account.options["channel"] or not mine:
-            return self._listing("youtube#channel", [])
+            return self._platform.json(shapes.listing("youtube#channel", []))
         picture = {"url": pages.avatar_url(self._platform.world, account), "width": 88, "height": 88}
         full = {
             "snippet": {
                 "title": account.name,
                 "description": "",
                 "customUrl": f"@{account.handle}",
-                "publishedAt": _iso(account.created_at),
+                "publishedAt": shapes.iso(account.created_at),
                 "thumbnails": {"default": picture},
             },
             "contentDetails": {"relatedPlaylists": {"likes": "", "uploads": uploads_of(account.id)}},
@@ -68,46 +57,9 @@ class Channel:
             "statistics": {"videoCount": str(len(self._platform.live_posts(account))), "subscriberCount": "0"},
         }
         chosen = {part: full[part] for part in parts if part in full}
-        return self._listing("youtube#channel", [{"kind": "youtube#channel", "id": account.id, **chosen}])
-
-    def _seen(self, account_id: str, lag_seconds: float) -> list[Video]:
-        until = self._platform.world.clock.after(-lag_seconds)
-        seen = [v for v in self._platform.videos.of(account_id) if not v.deleted and v.created_at <= until]
-        return sorted(seen, key=lambda video: video.created_at, reverse=True)
-
-    async def playlist_items(self, ask: Ask) -> Response:
-        account = self._platform.login.with_channel(ask, READERS)
-        self._platform.quota.charge("units")
-        parts = metadata.parts_of(ask.query_params.get("part", ""))
-        playlist = ask.query_params.get("playlistId", "")
-        owner = self._platform.world.accounts.get("UC" + playlist[2:])
-        if owner is None or not playlist.startswith("UU"):
-            text = "The playlist identified with the request's playlistId parameter cannot be found."
-            raise shapes.refuse(404, "playlistNotFound", text, "youtube.playlistItem")
-        seen = self._seen(owner.id, ask.lag_seconds)
-        if owner.id != account.id:
-            seen = [video for video in seen if video.status["privacyStatus"] == "public"]
-        size, start = min(_number(ask, "maxResults", 5), 50), _number(ask, "pageToken", 0)
-        items = [self._item(playlist, video, parts) for video in seen[start : start + size]]
-        more = {"nextPageToken": str(start + size)} if start + size < len(seen) else {}
-        return self._listing("youtube#playlistItem", items, **more)
-
-    def _item(self, playlist: str, video: Video, parts: set[str]) -> dict[str, Any]:
-        moment = _iso(video.created_at)
-        full = {
-            "snippet": {
-                "publishedAt": moment,
-                "channelId": video.account_id,
-                "title": video.snippet.get("title", ""),
-                "description": video.snippet.get("description", ""),
-                "playlistId": playlist,
-                "resourceId": {"kind": "youtube#video", "videoId": video.id},
-            },
-            "contentDetails": {"videoId": video.id, "videoPublishedAt": moment},
-            "status": {"privacyStatus": video.status["privacyStatus"]},
-        }
-        chosen = {part: full[part] for part in parts if part in full}
-        return {"kind": "youtube#playlistItem", "id": f"UU.{video.id}", **chosen}
+        return self._platform.json(
+            shapes.listing("youtube#channel", [{"kind": "youtube#channel", "id": account.id, **chosen}])
+        )
 
     async def videos(self, ask: Ask) -> Response:
         account = self._platform.login.signed_in(ask, READERS)
@@ -123,7 +75,7 @@ class Channel:
                 found.append(self._platform.resource(video, parts, at))
             elif video.status["privacyStatus"] != "private":
                 found.append(self._platform.resource(video, parts - {"processingDetails", "fileDetails"}, at))
-        return self._listing("youtube#video", found)
+        return self._platform.json(shapes.listing("youtube#video", found))
 
     def _own(self, account: Account, video_id: str) -> Video:
         video = self._platform.videos.get(video_id)
@@ -202,13 +154,6 @@ class Channel:
         return self._platform.page_of(ask.path_params.get("id") or ask.query_params.get("v", ""))
 
 
-def _number(ask: Ask, name: str, default: int) -> int:
-    text = ask.query_params.get(name, str(default))
-    if not text.isdigit():
-        raise shapes.refuse(400, "invalidParameter", f"Invalid value for {name}.", "youtube.parameter")
-    return int(text)
-
-
 def uploads_of(channel_id: str) -> str:
     return "UU" + channel_id[2:]
 
@@ -223,7 +168,3 @@ async def _measured(ask: Ask) -> tuple[int, bytes]:
         head = head or chunk[:BLOCK]
         size += len(chunk)
     return size, head
-
-
-def _iso(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""What does YouTube remember? Upload sessions, videos, and the project's switches."""
+"""What does YouTube remember? Upload sessions, videos, playlists, and the project's switches."""
 
 from datetime import datetime
 from typing import Any
@@ -54,3 +54,17 @@ class Video(Record):
     deleted: bool = False
     session_id: str = ""
     notify_subscribers: bool = True
+
+
+class Playlist(Record):
+    """One that the owner made; the playlist of all uploads is none of these, it follows from the videos."""
+
+    created_at: datetime
+    title: str
+
+
+class PlaylistEntry(Record):
+    created_at: datetime
+    playlist_id: str
+    video_id: str
+    position: int

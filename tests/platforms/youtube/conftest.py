@@ -110,6 +110,10 @@ class Control:
     def settings(self, **changes: Any) -> None:
         self._json("PUT", "/settings", {"youtube": changes})
 
+    def upload(self, title: str, **more: Any) -> str:
+        """The owner uploads something in YouTube's own app."""
+        return str(self._json("POST", "/youtube/accounts/ada/videos", {"title": title, **more})["id"])
+
     def live(self) -> list[dict[str, Any]]:
         return list(self._json("GET", "/ledger?platform=youtube")["posts"])
 
@@ -216,7 +220,7 @@ def window() -> type[Window]:
 @pytest.fixture
 def small_file() -> FileOnDisk:
     """127 KiB: the whole file is the last part."""
-    facts = MediaFacts("mp4", 130_399, 3.0, 1080, 1920, 30.0, "h264")
+    facts = MediaFacts("mp4", 130_399, 7.0, 1080, 1920, 30.0, "h264")
     return FileOnDisk(MEDIA / "gradio_a_1080p30.mp4", facts)
 
 
