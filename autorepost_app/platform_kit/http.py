@@ -20,6 +20,7 @@ import httpx
 
 from autorepost_app.domain.errors import OutcomeUnknown, PlatformFault, TryAgain
 from autorepost_app.platform_kit.protocol import Meter, NotDone, SendTooLate, SendWindow, Unknown, Unmetered
+from autorepost_app.platform_kit.punctual import PunctualTransport, exchange
 
 # httpx logs whole addresses, and several platforms put tokens into theirs
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -75,9 +76,7 @@ def new_client(timeout_seconds: float) -> httpx.Client:
     """One client a platform: no retries, no redirects (a redirect would carry a token elsewhere)."""
     return httpx.Client(
         timeout=httpx.Timeout(timeout_seconds, connect=10.0),
-        transport=httpx.HTTPTransport(
-            verify=tls(), retries=0, limits=httpx.Limits(max_connections=64, max_keepalive_connections=16)
-        ),
+        transport=PunctualTransport(tls(), httpx.Limits(max_connections=64, max_keepalive_connections=16)),
         follow_redirects=False,
         headers={"User-Agent": "autorepost", "Accept": "application/json"},
     )
@@ -135,11 +134,16 @@ class Api:
             raise PlatformFault(self._unreachable(error)) from error
 
     def commit(self, request: httpx.Request, window: SendWindow) -> httpx.Response | NotDone | Unknown:
-        """Sends `request` once, inside its window. A response is not yet an outcome: the platform reads it."""
-        request.extensions["timeout"] = httpx.Timeout(window.timeout_seconds, connect=5.0, pool=1.0).as_dict()
+        """Sends `request` once, inside its window. A response is not yet an outcome: the platform reads it.
+
+        Connecting, sending and reading the whole answer end together when the window's time is up.
+        """
+        seconds = window.timeout_seconds
+        request.extensions["timeout"] = httpx.Timeout(seconds, connect=5.0, pool=1.0).as_dict()
         try:
             window.check()
-            return self.client.send(request)
+            with exchange(seconds, window.check):
+                return self.client.send(request)
         except SendTooLate:
             return NotDone(TryAgain("We will try again in a moment.", "the send window had closed; nothing was sent"))
         except _NOTHING_SENT as error:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -143,6 +146,133 @@ def test_the_client_connects_once() -> None:
     with new_client(5.0) as client:
         assert client._transport._pool._retries == 0  # type: ignore[attr-defined]
         assert not client.follow_redirects
+
+
+# ------------------------------------------------------------------------------------- an exchange ends when it must
+
+DROP_SECONDS = 0.02
+Drop = Callable[[], bool]
+Behave = Callable[[socket.socket, Drop], None]
+
+
+@contextmanager
+def peer(behave: Behave) -> Iterator[str]:
+    """One connection to a platform that behaves like this; between two drops it asks whether to go on.
+
+    It goes on for five seconds, so that a client that waits for the end is seen to do so.
+    """
+    over = threading.Event()
+    until = time.monotonic() + 5
+
+    def serve() -> None:
+        with closing(listening.accept()[0]) as connection, suppress(OSError):
+            behave(connection, lambda: time.monotonic() < until and not over.wait(DROP_SECONDS))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        over.set()
+        thread.join()
+
+
+def dripping(beginning: bytes) -> Behave:
+    def drip(connection: socket.socket, goes_on: Drop) -> None:
+        connection.recv(65536)
+        connection.sendall(beginning)
+        while goes_on():
+            connection.sendall(b"x")
+
+    return drip
+
+
+def sipping(connection: socket.socket, goes_on: Drop) -> None:
+    """Takes the request as slowly as it can."""
+    while goes_on():
+        connection.recv(8192)
+
+
+def send_to(url: str, window: Any, content: Any = b"") -> Any:
+    with new_client(30.0) as client:
+        api = Api(client, url, "There")
+        return api.commit(client.build_request("POST", api.url("/posts"), content=content), window)
+
+
+def in_portions() -> Iterator[bytes]:
+    for _ in range(512):
+        yield bytes(65536)
+
+
+@pytest.mark.parametrize(
+    ("behave", "content"),
+    [
+        (dripping(b"HTTP/1.1 200 OK\r\nX-Slow: "), b""),
+        (dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"), b""),
+        (sipping, bytes(32 << 20)),
+        (sipping, in_portions()),
+    ],
+    ids=["headers", "body", "request", "request in portions"],
+)
+def test_an_exchange_that_drips_ends_with_its_window_and_nobody_knows(behave: Behave, content: Any) -> None:
+    with peer(behave) as url:
+        began = time.monotonic()
+        outcome = send_to(url, Window(timeout_seconds=0.2), content)
+        took = time.monotonic() - began
+    assert isinstance(outcome, Unknown)
+    assert took < 2, "each drop is within its own time; all of them are not"
+
+
+def test_a_file_that_comes_too_slowly_from_our_store_leaves_it_open_what_was_seen() -> None:
+    def stalling() -> Iterator[bytes]:
+        yield b"first"
+        time.sleep(0.15)
+        yield b"second"
+
+    with peer(sipping) as url:
+        assert isinstance(send_to(url, Window(timeout_seconds=0.1), stalling()), Unknown)
+
+
+@dataclass
+class ClosingWindow:
+    """A window that closes while the connection is made."""
+
+    timeout_seconds: float = 7.0
+    looks: int = 0
+
+    def check(self) -> None:
+        self.looks += 1
+        if self.looks > 1:
+            raise SendTooLate
+
+
+def test_a_window_that_closes_while_we_connect_lets_no_byte_out() -> None:
+    came = []
+    with peer(lambda connection, _: came.append(connection.recv(1))) as url:
+        outcome = send_to(url, ClosingWindow())
+    assert isinstance(outcome, NotDone)
+    assert came == [b""]
+
+
+def test_time_that_is_over_before_the_first_byte_proves_that_nothing_was_sent() -> None:
+    with peer(lambda *_: None) as url:
+        outcome = send_to(url, Window(timeout_seconds=0.0))
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))):
+            """The peer waits for one connection, and got none."""
+    assert isinstance(outcome, NotDone)
+
+
+def test_an_exchange_leaves_no_limit_behind_for_the_next_call() -> None:
+    def answer(connection: socket.socket, _: Drop) -> None:
+        for _ in range(2):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+    with peer(answer) as url, new_client(5.0) as client:
+        api = Api(client, url, "There")
+        first = api.commit(client.build_request("POST", api.url("/posts")), Window(timeout_seconds=0.3))
+        time.sleep(0.3)
+        assert isinstance(first, httpx.Response)
+        assert api.call("GET", "/me").text == "ok", "over the connection that the exchange had used"
 
 
 @pytest.mark.parametrize(
