@@ -6,31 +6,33 @@ from typing import Final
 
 from autorepost_app.platform_kit.http import Api, new_client
 from autorepost_app.platform_kit.protocol import DestinationSpec, Host, KeyKind, Parts, Platform, Reach
-from autorepost_app.platforms.instagram import limits
+from autorepost_app.platforms.instagram import limits, options, quotas
 from autorepost_app.platforms.instagram.auth import (
     FACEBOOK,
     INSTAGRAM,
     OAUTH,
     FacebookLogin,
-    Graph,
     InstagramAuthoriser,
     InstagramLogin,
     Login,
 )
 from autorepost_app.platforms.instagram.destination import InstagramDestination
+from autorepost_app.platforms.instagram.graph import Graph
 
 
 def build(reach: Reach) -> Parts:
     client = new_client(reach.timeout_seconds)
-    apis = {name: Api(client, url, "Instagram") for name, url in reach.urls.items()}
+    apis = {name: Api(client, url, "Instagram", reach.meter) for name, url in reach.urls.items()}
+    # Meta registers an app once for each login; until both can be set up, one registration serves both.
+    apps = dict.fromkeys(OAUTH.logins, reach.app)
     graphs = {
-        INSTAGRAM: Graph(apis["GRAPH"]),
-        FACEBOOK: Graph(apis["FACEBOOK_GRAPH"], reach.app.client_secret),
+        INSTAGRAM: Graph(apis["GRAPH"], reach.clock),
+        FACEBOOK: Graph(apis["FACEBOOK_GRAPH"], reach.clock, apps[FACEBOOK].client_secret),
     }
     www = reach.urls["WWW"]
     logins: dict[str, Login] = {
-        INSTAGRAM: InstagramLogin(reach.app, www, apis["API"], graphs[INSTAGRAM], reach.clock),
-        FACEBOOK: FacebookLogin(reach.app, www, reach.urls["FACEBOOK_WWW"], graphs[FACEBOOK], reach.clock),
+        INSTAGRAM: InstagramLogin(apps[INSTAGRAM], www, apis["API"], graphs[INSTAGRAM], reach.clock),
+        FACEBOOK: FacebookLogin(apps[FACEBOOK], www, reach.urls["FACEBOOK_WWW"], graphs[FACEBOOK], reach.clock),
     }
     return Parts(
         authoriser=InstagramAuthoriser(logins),
@@ -52,13 +54,14 @@ PLATFORM: Final = Platform(
     ),
     oauth=OAUTH,
     build=build,
-    quotas=limits.QUOTAS,
+    quotas=quotas.QUOTAS,
     destination=DestinationSpec(
         key_kind=KeyKind.HANDLE_WITH_STATUS,
         media=limits.MEDIA,
         text=limits.TEXT,
-        options=limits.OPTIONS,
+        options=options.OPTIONS,
         reconcile=limits.RECONCILE,
+        check_options=options.check_options,
         needs_public_url=lambda login: login == INSTAGRAM,
     ),
 )

@@ -1,4 +1,4 @@
-"""How do we get an Instagram account's tokens, and how is a call to Graph signed with them?
+"""How do we get an Instagram account's tokens, and which accounts do they reach?
 
 Two ways in. "instagram" is Instagram's own login: the access token refreshes itself and must be a day old for it.
 "facebook" goes through a page: the page's token does not expire, and Graph wants a proof that the caller is our app.
@@ -6,23 +6,20 @@ Two ways in. "instagram" is Instagram's own login: the access token refreshes it
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final, Protocol
-
-import httpx
 
 from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import PlatformFault, Reconnect
 from autorepost_app.platform_kit.http import Api
 from autorepost_app.platform_kit.oauth import consent_url, token_form, token_set
 from autorepost_app.platform_kit.protocol import Account, AppCredentials, Connectable, Consent, OAuthSpec, TokenSet
-from autorepost_app.platforms.instagram import errors
+from autorepost_app.platforms.instagram import errors, quotas, refusals
+from autorepost_app.platforms.instagram.graph import VERSION, Graph, bearer
 
-GRAPH_VERSION: Final = "v26.0"
 INSTAGRAM: Final = "instagram"
 FACEBOOK: Final = "facebook"
 
@@ -52,37 +49,11 @@ OAUTH: Final = OAuthSpec(
 _ME_FIELDS: Final = "id,user_id,username,name,account_type,profile_picture_url,followers_count"
 _PAGE_FIELDS: Final = "id,name,access_token,instagram_business_account{id,username,name,profile_picture_url}"
 _PAGES_AT_MOST: Final = 20
-
-
-def appsecret_proof(app_secret: str, access_token: str) -> str:
-    return hmac.new(app_secret.encode(), access_token.encode(), hashlib.sha256).hexdigest()
+_NOT_PROFESSIONAL: Final = frozenset({"PERSONAL", "CONSUMER"})
 
 
 def profile_url(www_url: str, handle: str) -> str:
     return f"{www_url.rstrip('/')}/{handle}/"
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """One Graph host: the version in every path, the token in a header (addresses end up in logs)."""
-
-    api: Api
-    proof_secret: str | None = field(default=None, repr=False)
-
-    def get(self, path: str, token: str, **params: str) -> httpx.Response:
-        return self.api.call("GET", _versioned(path), params=self._proven(params, token), headers=_bearer(token))
-
-    def post(self, path: str, token: str, form: Mapping[str, str]) -> httpx.Response:
-        return self.api.call("POST", _versioned(path), form=self._proven(form, token), headers=_bearer(token))
-
-    def post_request(self, path: str, token: str, form: Mapping[str, str]) -> httpx.Request:
-        """The same, not sent: for the commit."""
-        url = self.api.url(_versioned(path))
-        return self.api.client.build_request("POST", url, data=self._proven(form, token), headers=_bearer(token))
-
-    def _proven(self, fields: Mapping[str, str], token: str) -> dict[str, str]:
-        proof = {"appsecret_proof": appsecret_proof(self.proof_secret, token)} if self.proof_secret else {}
-        return {**fields, **proof}
 
 
 class Login(Protocol):
@@ -145,30 +116,29 @@ class InstagramLogin:
             code=code,
         )
         now = self.clock()
-        response = self.code_api.call("POST", "/oauth/access_token", form=form)
+        response = self.code_api.call("POST", "/oauth/access_token", form=form, counts=quotas.CODE)
         short = _tokens(errors.login_row(response, now, "access_token"), now)
         params = {
             "grant_type": "ig_exchange_token",
             "client_secret": self.app.client_secret,
             "access_token": short.access_token,
         }
-        return self._long_lived("/access_token", params, short)
+        now = self.clock()
+        response = self.graph.api.call("GET", "/access_token", params=params, counts=quotas.EXCHANGE)
+        return _its_own_refresh(errors.login_row(response, now, "access_token", "expires_in"), now, short)
 
     def refresh(self, tokens: TokenSet) -> TokenSet:
-        params = {"grant_type": "ig_refresh_token", "access_token": tokens.access_token}
-        return self._long_lived("/refresh_access_token", params, tokens)
-
-    def _long_lived(self, path: str, params: Mapping[str, str], previous: TokenSet) -> TokenSet:
         now = self.clock()
-        response = self.graph.api.call("GET", path, params=params)
-        tokens = _tokens(errors.row(response, now, "access_token", "expires_in"), now, previous)
-        return replace(tokens, refresh_token=tokens.access_token, refresh_expires_at=tokens.access_expires_at)
+        errors.refuse_young(tokens, now)
+        params = {"grant_type": "ig_refresh_token", "access_token": tokens.access_token}
+        response = self.graph.api.call("GET", "/refresh_access_token", params=params, counts=quotas.REFRESH)
+        return _its_own_refresh(errors.refreshed_row(response, tokens, now), now, tokens)
 
     def accounts(self, tokens: TokenSet) -> list[Connectable]:
-        response = self.graph.get("/me", tokens.access_token, fields=_ME_FIELDS)
+        response = self.graph.get("/me", tokens.access_token, counts=quotas.ME, fields=_ME_FIELDS)
         me = errors.row(response, self.clock(), "user_id")
-        if me.get("account_type") == "PERSONAL":
-            raise errors.no_professional_account("account_type is PERSONAL")
+        if me.get("account_type") in _NOT_PROFESSIONAL:
+            raise refusals.personal_account(str(me["account_type"]))
         traits = {"account_type": me.get("account_type"), "app_scoped_id": me.get("id")}
         # `user_id` is the id of the publishing paths; `id` is only ours and names the person in callbacks.
         return [Connectable(_account(me, str(me["user_id"]), self.www_url, traits), tokens)]
@@ -186,7 +156,7 @@ class FacebookLogin:
 
     def consent(self, redirect_uri: str, state: str) -> str:
         return consent_url(
-            f"{self.facebook_www_url.rstrip('/')}/{GRAPH_VERSION}/dialog/oauth",
+            f"{self.facebook_www_url.rstrip('/')}/{VERSION}/dialog/oauth",
             client_id=self.app.client_id,
             redirect_uri=redirect_uri,
             scopes=SCOPES[FACEBOOK],
@@ -209,47 +179,36 @@ class FacebookLogin:
     def accounts(self, tokens: TokenSet) -> list[Connectable]:
         """The professional accounts linked to the person's pages, each once. Raises PlatformFault where none is."""
         found: dict[str, Connectable] = {}
-        for page in self._pages(tokens.access_token):
+        pages = list(self._pages(tokens.access_token))
+        for page in pages:
             linked = page.get("instagram_business_account")
             if linked and page.get("access_token"):
                 traits = {"page_id": page.get("id"), "page": page.get("name"), **tokens.extra}
                 account = _account(linked, str(linked["id"]), self.www_url, traits)
                 own = replace(tokens, access_token=str(page["access_token"]), access_expires_at=None)
                 found.setdefault(account.external_id, Connectable(account, own))
-        if not found:
-            raise errors.no_professional_account("no page with a linked Instagram account was shared with us")
-        return list(found.values())
+        if found:
+            return list(found.values())
+        names = [str(page.get("name") or page.get("id")) for page in pages]
+        raise refusals.no_linked_account(names) if names else refusals.no_page()
 
     def _token(self, **fields: str) -> TokenSet:
         params = {"client_id": self.app.client_id, "client_secret": self.app.client_secret, **fields}
         now = self.clock()
-        response = self.graph.api.call("GET", _versioned("/oauth/access_token"), params=params)
+        response = self.graph.call("GET", "/oauth/access_token", params=params, counts=quotas.FACEBOOK_TOKEN)
         return _tokens(errors.login_row(response, now, "access_token"), now)
 
     def _inspect(self, token: str) -> Mapping[str, Any]:
         """What was granted and by whom: the token reply says neither."""
         params = {"input_token": token}
-        ours = _bearer(f"{self.app.client_id}|{self.app.client_secret}")
-        response = self.graph.api.call("GET", _versioned("/debug_token"), params=params, headers=ours)
+        ours = bearer(f"{self.app.client_id}|{self.app.client_secret}")
+        response = self.graph.call("GET", "/debug_token", params=params, headers=ours, counts=quotas.TOKEN_FACTS)
         return dict(errors.answer(response, self.clock()).get("data") or {})
 
     def _pages(self, token: str) -> Iterator[Mapping[str, Any]]:
-        more: dict[str, str] = {}
-        for _ in range(_PAGES_AT_MOST):
-            response = self.graph.get("/me/accounts", token, fields=_PAGE_FIELDS, limit="100", **more)
-            body = errors.answer(response, self.clock())
-            yield from body.get("data") or ()
-            after = next_cursor(body)
-            if after is None:
-                return
-            more = {"after": after}
-
-
-def next_cursor(body: Mapping[str, Any]) -> str | None:
-    """Where Graph's next page starts. `next` itself is not used: it is an address with the token in it."""
-    paging = body.get("paging") or {}
-    after = (paging.get("cursors") or {}).get("after")
-    return str(after) if paging.get("next") and after else None
+        listed = self.graph.pages("/me/accounts", token, counts=quotas.PAGES, fields=_PAGE_FIELDS, limit="100")
+        for page in islice(listed, _PAGES_AT_MOST):
+            yield from page.rows
 
 
 def _tokens(reply: Mapping[str, Any], now: datetime, previous: TokenSet | None = None) -> TokenSet:
@@ -257,6 +216,11 @@ def _tokens(reply: Mapping[str, Any], now: datetime, previous: TokenSet | None =
     scoped = {**reply, "scope": reply.get("permissions") or reply.get("scope")}
     tokens = token_set(scoped, now=now, separator=",", previous=previous, extra=extra)
     return replace(tokens, refresh_token=None, refresh_expires_at=None)
+
+
+def _its_own_refresh(reply: Mapping[str, Any], now: datetime, previous: TokenSet) -> TokenSet:
+    tokens = _tokens(reply, now, previous)
+    return replace(tokens, refresh_token=tokens.access_token, refresh_expires_at=tokens.access_expires_at)
 
 
 def _person(granted: Mapping[str, Any]) -> dict[str, str]:
@@ -273,11 +237,3 @@ def _account(fields: Mapping[str, Any], external_id: str, www_url: str, traits: 
         url=profile_url(www_url, handle),
         traits={name: str(value) for name, value in traits.items() if value},
     )
-
-
-def _versioned(path: str) -> str:
-    return f"/{GRAPH_VERSION}{path}"
-
-
-def _bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}

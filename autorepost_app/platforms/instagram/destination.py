@@ -6,12 +6,10 @@ before anything uses it, the commit names it, and its state tells afterwards wha
 
 from __future__ import annotations
 
-import json
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Final
 
 import httpx
 
@@ -19,33 +17,37 @@ from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import HandleDead, PlatformFault, UserError
 from autorepost_app.platform_kit.http import Api
 from autorepost_app.platform_kit.protocol import (
+    Absent,
+    Allowance,
     Delivery,
     Finding,
     Grant,
     Handles,
     KeepHandles,
     Live,
+    NotDone,
     NotReady,
     Outcome,
     SendWindow,
     Staged,
     Undecided,
 )
-from autorepost_app.platforms.instagram import errors, limits
-from autorepost_app.platforms.instagram.auth import FACEBOOK, GRAPH_VERSION, Graph, next_cursor, profile_url
+from autorepost_app.platforms.instagram import errors, limits, listing, options, quotas, refusals
+from autorepost_app.platforms.instagram.auth import FACEBOOK, profile_url
+from autorepost_app.platforms.instagram.graph import VERSION, Graph, edge
+from autorepost_app.platforms.instagram.listing import folded
 
 CONTAINER_ID: Final = "container_id"
 CONTAINER_CREATED_AT: Final = "container_created_at"
 UPLOAD_URI: Final = "rupload_uri"
 UPLOADED_AT: Final = "uploaded_at"
 
-_MEDIA_FIELDS: Final = "id,caption,timestamp,permalink,media_product_type"
-_PAGES_AT_MOST: Final = 5
+_PAGES_NEAR_A_SEND: Final = 5
 _BEFORE_SEND: Final = timedelta(minutes=2)
 """How far Instagram's clock may be behind ours when a post's time is compared with our send."""
 _LOST_PATIENCE: Final = timedelta(minutes=2)
 _EXPIRY_MARGIN: Final = timedelta(hours=1)
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+_DAY: Final = timedelta(seconds=quotas.DAY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class InstagramDestination:
         try:
             if CONTAINER_ID not in known:
                 remember(self._create(delivery))
+                return self._hand_in(delivery, known, remember)
             return self._advance(delivery, known, remember)
         except HandleDead:
             raise
@@ -76,18 +79,26 @@ class InstagramDestination:
             raise
 
     def _create(self, delivery: Delivery) -> dict[str, str]:
-        chosen = option_fields(delivery.options, delivery.media.facts.duration_seconds)
-        form = {"media_type": "REELS", "caption": delivery.text.body, **chosen}
-        if delivery.grant.login == FACEBOOK:
-            form["upload_type"] = "resumable"
-        else:
-            form["video_url"] = _public_url(delivery)
-        grant = delivery.grant
-        response = self._graph(grant).post(f"/{grant.account.external_id}/media", grant.access_token, form)
+        grant, chosen = delivery.grant, delivery.options
+        if options.is_paid_partnership(chosen) and grant.login != FACEBOOK:
+            raise refusals.paid_partnership_needs_page()
+        where = {"upload_type": "resumable"} if grant.login == FACEBOOK else {"video_url": _public_url(delivery)}
+        fields = options.form_fields(chosen, delivery.media.facts.duration_seconds)
+        form = {"media_type": "REELS", "caption": delivery.text.body, **fields, **where}
+        account = grant.account.external_id
+        path = edge(grant, "media")
+        response = self._graph(grant).post(path, grant.access_token, form, counts=quotas.MAKE, account=account)
         now = self.clock()
         container_id, uri = errors.created(response, now)
         handles = {CONTAINER_ID: container_id, CONTAINER_CREATED_AT: now.isoformat()}
         return {**handles, UPLOAD_URI: uri} if uri else handles
+
+    def _hand_in(self, delivery: Delivery, known: Handles, remember: KeepHandles) -> NotReady:
+        """A fresh container has nothing to tell yet: its bytes go there at once, and the first look comes later."""
+        if delivery.grant.login == FACEBOOK:
+            self._upload(delivery, known, 0)
+            remember({UPLOADED_AT: self.clock().isoformat()})
+        return _working(0.0)
 
     def _advance(self, delivery: Delivery, known: Handles, remember: KeepHandles) -> Staged | NotReady | Live:
         container = self._container(delivery.grant, known[CONTAINER_ID])
@@ -95,9 +106,10 @@ class InstagramDestination:
             return Live(f"container {container.id} is {container.state}", url=self._profile(delivery.grant))
         errors.refuse_unusable(container, self.clock())
         if container.finished:
+            self._heed_allowance(delivery.grant)
             return Staged()
         if delivery.grant.login == FACEBOOK and UPLOADED_AT not in known:
-            self._upload(delivery, container, known.get(UPLOAD_URI))
+            self._upload(delivery, known, container.bytes_transferred)
             remember({UPLOADED_AT: self.clock().isoformat()})
         return self._wait(delivery, container, known)
 
@@ -106,7 +118,7 @@ class InstagramDestination:
         # After an unclear send only the container's own end allows another one, however long it takes.
         if waited_seconds > limits.PROCESSING_PATIENCE_SECONDS and delivery.first_sent_at is None:
             raise errors.stuck(container, self.clock())
-        return NotReady("Instagram is working on the video.", limits.poll_after_seconds(waited_seconds))
+        return _working(waited_seconds)
 
     def _replaceable(self, fault: PlatformFault, delivery: Delivery, known: Handles) -> bool:
         """Whether this fault allows another container. Once something was sent, only the end of a container's life
@@ -118,8 +130,8 @@ class InstagramDestination:
             return age > timedelta(seconds=limits.CONTAINER_LIFE_SECONDS) + _EXPIRY_MARGIN
         return errors.is_dead(fault) or age > _LOST_PATIENCE
 
-    def _upload(self, delivery: Delivery, container: errors.Container, uri: str | None) -> None:
-        size, offset = delivery.media.size_bytes, container.bytes_transferred
+    def _upload(self, delivery: Delivery, known: Handles, offset: int) -> None:
+        size = delivery.media.size_bytes
         if offset >= size:
             return
         headers = {
@@ -131,10 +143,11 @@ class InstagramDestination:
         }
         response = self.rupload.call(
             "POST",
-            self._upload_address(container.id, uri),
+            self._upload_address(known[CONTAINER_ID], known.get(UPLOAD_URI)),
             headers=headers,
             content=_reported(delivery, offset),
             timeout_seconds=limits.UPLOAD_TIMEOUT_SECONDS,
+            counts=quotas.UPLOAD,
         )
         errors.upload_answer(response, self.clock())
 
@@ -142,19 +155,55 @@ class InstagramDestination:
         """The address Instagram gave, if it leads to the host we were set up with: it will carry a token."""
         if uri and uri.startswith(self.rupload.url("/")):
             return uri
-        return self.rupload.url(f"/ig-api-upload/{GRAPH_VERSION}/{container_id}")
+        return self.rupload.url(f"/ig-api-upload/{VERSION}/{container_id}")
+
+    # ------------------------------------------------------------------------------------------------------- limits
+
+    def allowance(self, grant: Grant) -> Allowance:
+        """How many posts this account has left as Instagram itself counts, which knows what other tools published."""
+        response = self._graph(grant).get(
+            edge(grant, "content_publishing_limit"),
+            grant.access_token,
+            counts=quotas.LIMIT,
+            account=grant.account.external_id,
+            fields="quota_usage,config",
+        )
+        now = self.clock()
+        usage = errors.row(response, now)
+        told = quotas.posts_allowed(usage, now)
+        if told.remaining != 0:
+            return told
+        latest = listing.published_since(self._graph(grant), grant, now - _DAY, _PAGES_NEAR_A_SEND)
+        return quotas.posts_allowed(usage, now, tuple(reel.at for reel in latest.reels if reel.at is not None))
+
+    def _heed_allowance(self, grant: Grant) -> None:
+        """Spares a send that Instagram would refuse, and tells the ledger what is left."""
+        try:
+            told = self.allowance(grant)
+        except PlatformFault:
+            # The answer to the commit says it too, and a read that fails must hold nothing back.
+            return
+        self._graph(grant).api.meter.settle(quotas.POSTS, grant.account.external_id, told)
+        if told.remaining == 0:
+            raise refusals.no_posts_left(told, self.clock())
 
     # ------------------------------------------------------------------------------------------ the commit and after
 
     def commit(self, delivery: Delivery, handles: Handles, window: SendWindow) -> Outcome:
         if CONTAINER_ID not in handles:
-            return errors.nothing_to_commit()
+            return refusals.nothing_to_commit()
         grant, graph = delivery.grant, self._graph(delivery.grant)
-        path, form = f"/{grant.account.external_id}/media_publish", {"creation_id": handles[CONTAINER_ID]}
-        answer = graph.api.commit(graph.post_request(path, grant.access_token, form), window)
-        if isinstance(answer, httpx.Response):
-            return errors.commit_outcome(answer, self.clock())
-        return answer
+        try:
+            graph.api.meter.reserve(quotas.PUBLISH, grant.account.external_id)
+        except PlatformFault as fault:
+            return NotDone(fault.verdict)
+        form = {"creation_id": handles[CONTAINER_ID]}
+        request = graph.post_request(edge(grant, "media_publish"), grant.access_token, form)
+        answer = graph.api.commit(request, window)
+        if not isinstance(answer, httpx.Response):
+            return answer
+        quotas.heed(graph.api.meter, answer, grant.account.external_id, self.clock())
+        return errors.commit_outcome(answer, self.clock())
 
     def check(self, delivery: Delivery, handles: Handles) -> Finding:
         if CONTAINER_ID not in handles:
@@ -177,45 +226,43 @@ class InstagramDestination:
         if not isinstance(proven, Live):
             return proven if isinstance(proven, Undecided) else Undecided(f"the list adds nothing: {proven.proof}")
         try:
-            ours = list(self._candidates(delivery, handles))
+            ours = self._near_the_send(delivery, handles)
         except PlatformFault:
             # It is live either way; an id that cannot be read now must not make that look doubtful.
             return proven
         if len(ours) != 1:
             return proven
-        media = ours[0]
-        return Live(f"{proven.proof}; media {media['id']}", str(media["id"]), media.get("permalink") or proven.url)
+        return Live(f"{proven.proof}; media {ours[0].id}", ours[0].id, ours[0].url or proven.url)
 
-    def remaining(self, grant: Grant) -> int | None:
-        """Posts left in this account's rolling 24 hours as Instagram itself counts; None where it does not say."""
-        path = f"/{grant.account.external_id}/content_publishing_limit"
-        response = self._graph(grant).get(path, grant.access_token, fields="quota_usage,config")
-        return errors.posts_left(response, self.clock())
-
-    def _candidates(self, delivery: Delivery, handles: Handles) -> Iterator[Mapping[str, Any]]:
+    def _near_the_send(self, delivery: Delivery, handles: Handles) -> list[listing.Reel]:
         sent_at = delivery.first_sent_at or _time(handles.get(CONTAINER_CREATED_AT), self.clock())
-        since, words = sent_at - _BEFORE_SEND, folded(delivery.text.body)
-        for media in self._recent(delivery.grant, since):
-            # Meta's pages disagree on whether Instagram's own login is told the product type: it may be missing.
-            is_reel = media.get("media_product_type") in (None, "REELS")
-            same_words = folded(str(media.get("caption") or "")) == words
-            if is_reel and same_words and media.get("id") and since <= _time(media.get("timestamp"), otherwise=_NEVER):
-                yield media
+        since = sent_at - _BEFORE_SEND
+        listed = listing.published_since(self._graph(delivery.grant), delivery.grant, since, _PAGES_NEAR_A_SEND)
+        return [reel for reel in listed.saying(folded(delivery.text.body)) if reel.at is not None]
 
-    def _recent(self, grant: Grant, since: datetime) -> Iterator[Mapping[str, Any]]:
-        params = {"fields": _MEDIA_FIELDS, "since": str(int(since.timestamp())), "limit": "50"}
-        for _ in range(_PAGES_AT_MOST):
-            response = self._graph(grant).get(f"/{grant.account.external_id}/media", grant.access_token, **params)
-            body = errors.answer(response, self.clock())
-            yield from body.get("data") or ()
-            after = next_cursor(body)
-            if after is None:
-                return
-            params["after"] = after
+    def search(self, delivery: Delivery, since: datetime) -> Finding:
+        """By our words alone, which is why nothing short of a whole list without them proves that it is not there."""
+        grant, words = delivery.grant, folded(delivery.text.body)
+        listed = listing.published_since(self._graph(grant), grant, since - _BEFORE_SEND, listing.EVERYTHING)
+        alike = listed.saying(words)
+        if not listed.whole:
+            return Undecided("the account's list goes on further than it could be read")
+        if listed.reels and not (listed.shows_words or grant.login == FACEBOOK):
+            return Undecided(f"the list shows no words of its {len(listed.reels)} posts")
+        if len(alike) == 1 and words:
+            return Live(f"media {alike[0].id} carries all of our words", alike[0].id, alike[0].url)
+        if alike:
+            return Undecided(f"{len(alike)} posts carry the same words" if words else "posts without words look alike")
+        if options.is_trial(delivery.options):
+            return Undecided("whether the list shows trial Reels is not documented")
+        return Absent(f"none of {len(listed.reels)} posts since {since.isoformat()} carries our words", False)
 
     def _container(self, grant: Grant, container_id: str) -> errors.Container:
         fields = "status_code,status" + (",video_status" if grant.login == FACEBOOK else "")
-        response = self._graph(grant).get(f"/{container_id}", grant.access_token, fields=fields)
+        account = grant.account.external_id
+        response = self._graph(grant).get(
+            f"/{container_id}", grant.access_token, counts=quotas.CONTAINER, account=account, fields=fields
+        )
         return errors.container_answer(response, container_id, self.clock())
 
     def _graph(self, grant: Grant) -> Graph:
@@ -225,40 +272,15 @@ class InstagramDestination:
         return profile_url(self.www_url, grant.account.handle)
 
 
-def option_fields(options: Mapping[str, object], duration_seconds: float) -> dict[str, str]:
-    """A rule's choices as Instagram's form fields; what was not chosen is left out."""
-    fields = {"share_to_feed": "true" if options.get("share_to_feed", True) else "false"}
-    if options.get("is_ai_generated"):
-        fields["is_ai_generated"] = "true"
-    if options.get("trial_reel"):
-        fields["trial_params"] = json.dumps({"graduation_strategy": options["trial_reel"]})
-    offset_ms = int(str(options.get("thumb_offset_ms") or 0))
-    # A rule serves clips of all lengths; Instagram would refuse a moment after the end.
-    if 0 < offset_ms < duration_seconds * 1000:
-        fields["thumb_offset"] = str(offset_ms)
-    if options.get("audio_name"):
-        fields["audio_name"] = str(options["audio_name"])
-    if invited := _usernames(options.get("collaborators")):
-        fields["collaborators"] = json.dumps(invited)
-    return fields
-
-
-def folded(caption: str) -> str:
-    """A caption for comparing: Instagram may compose letters and trim spaces differently from us."""
-    return " ".join(unicodedata.normalize("NFC", caption).split())
-
-
-def _usernames(value: object) -> list[str]:
-    names = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else ()
-    tidy = [str(name).strip().removeprefix("@") for name in names]
-    return [name for name in tidy if name][: limits.COLLABORATOR_LIMIT]
+def _working(waited_seconds: float) -> NotReady:
+    return NotReady("Instagram is working on the video.", limits.poll_after_seconds(waited_seconds))
 
 
 def _public_url(delivery: Delivery) -> str:
     try:
         return delivery.media.public_url(limits.PUBLIC_URL_SECONDS)
     except UserError as error:
-        raise errors.no_public_address(error) from error
+        raise refusals.no_public_address(error) from error
 
 
 def _reported(delivery: Delivery, offset: int) -> Iterator[bytes]:

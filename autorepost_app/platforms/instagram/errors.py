@@ -6,8 +6,7 @@ for each way an answer reaches us: a repeatable call, the login, an upload, a co
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,23 +21,25 @@ from autorepost_app.domain.errors import (
     Reconnect,
     Rejected,
     TryAgain,
-    UserError,
     Verdict,
     WaitUntil,
 )
 from autorepost_app.platform_kit.http import describe, json_object, unclear, without_secrets
-from autorepost_app.platform_kit.protocol import Absent, Done, Finding, Live, NotDone, Outcome, Undecided
+from autorepost_app.platform_kit.protocol import Absent, Done, Finding, Live, NotDone, Outcome, TokenSet, Undecided
+from autorepost_app.platforms.instagram.quotas import regain_seconds
 from autorepost_app.platforms.instagram.rules import (
     APP_REFUSED,
     EXPIRED,
     FAILED,
     LOGIN_REFUSED,
-    NEW_UPLOAD,
+    NOT_INVITED,
     RULES,
     SERVER_DOWN,
     STUCK,
     TOKEN_DEAD,
     TOO_MANY,
+    TOO_YOUNG,
+    WAY_BACK_REFUSED,
     Kind,
     Rule,
 )
@@ -58,22 +59,38 @@ class UnreadAnswer(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class GraphError:
-    """What Graph says in `error`, and nothing else of it."""
+    """What Graph says in `error`, and nothing else of it. `message` is read only where no number tells."""
 
     code: int | None
     subcode: int | None
     transient: bool
+    message: str = ""
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> GraphError | None:
         error = body.get("error")
         if not isinstance(error, dict):
             return None
-        return cls(_number(error.get("code")), _number(error.get("error_subcode")), error.get("is_transient") is True)
+        code, subcode = _number(error.get("code")), _number(error.get("error_subcode"))
+        return cls(code, subcode, error.get("is_transient") is True, str(error.get("message") or ""))
 
 
 def rule_for(error: GraphError) -> Rule | None:
-    return next((rule for rule in (*RULES, APP_REFUSED) if _matches(rule, error)), None)
+    return next((rule for rule in (*RULES, APP_REFUSED) if _matches(rule, error)), None) or _rule_of(error.message)
+
+
+_MESSAGES: Final = {
+    "Invalid platform app": APP_REFUSED,
+    "Error validating client secret": APP_REFUSED,
+    "Invalid appsecret_proof": APP_REFUSED,
+    "redirect_uri": WAY_BACK_REFUSED,
+    "Insufficient developer role": NOT_INVITED,
+}
+
+
+def _rule_of(message: str) -> Rule | None:
+    """Refusals that have no number of their own."""
+    return next((rule for words, rule in _MESSAGES.items() if words in message), None)
 
 
 def _matches(rule: Rule, error: GraphError) -> bool:
@@ -109,22 +126,6 @@ def verdict(rule: Rule, detail: str, now: datetime, wait_seconds: float | None =
 
 def _fault(rule: Rule, response: httpx.Response, now: datetime) -> PlatformFault:
     return PlatformFault(verdict(rule, describe(response), now, regain_seconds(response)))
-
-
-def regain_seconds(response: httpx.Response) -> float | None:
-    """The longest wait that X-Business-Use-Case-Usage names (it counts minutes), None where it names none."""
-    try:
-        usage = json.loads(response.headers.get("X-Business-Use-Case-Usage", "{}"))
-    except ValueError:
-        return None
-    minutes = max(_regain_minutes(usage), default=0)
-    return minutes * 60.0 if minutes > 0 else None
-
-
-def _regain_minutes(usage: Any) -> Iterator[int]:
-    for rows in usage.values() if isinstance(usage, dict) else ():
-        for row in rows if isinstance(rows, list) else ():
-            yield (_number(row.get("estimated_time_to_regain_access")) or 0) if isinstance(row, dict) else 0
 
 
 # ------------------------------------------------------------------------------------------ answers to repeatable calls
@@ -170,12 +171,27 @@ def login_answer(response: httpx.Response, now: datetime) -> dict[str, Any]:
     body = json_object(response)
     error = GraphError.of(body)
     if response.is_client_error and response.status_code != 429 and (error is None or rule_for(error) is None):
-        ours = str(body.get("error_message", "")).startswith(_APP_MESSAGES)
-        raise _fault(APP_REFUSED if ours else LOGIN_REFUSED, response, now)
+        raise _fault(_rule_of(str(body.get("error_message"))) or LOGIN_REFUSED, response, now)
     return answer(response, now)
 
 
-_APP_MESSAGES: Final = ("Invalid platform app", "Error validating client secret")
+def refuse_young(tokens: TokenSet, now: datetime) -> None:
+    """Raises for a token that Instagram would refuse to renew for its age, without asking it."""
+    if tokens.issued_at is not None and now < tokens.issued_at + _YOUNG:
+        at = tokens.issued_at + _YOUNG
+        raise PlatformFault(verdict(TOO_YOUNG, f"issued at {tokens.issued_at}", now, (at - now).total_seconds()))
+
+
+def refreshed_row(response: httpx.Response, tokens: TokenSet, now: datetime) -> Mapping[str, Any]:
+    """As `row`, for the refresh of a token: Instagram has no number for one that is younger than a day."""
+    error = GraphError.of(json_object(response))
+    may_be_young = tokens.issued_at is not None and now < tokens.issued_at + 2 * _YOUNG
+    if error is not None and error.code == 100 and rule_for(error) is None and may_be_young:
+        raise _fault(TOO_YOUNG, response, now)
+    return row(response, now, "access_token", "expires_in")
+
+
+_YOUNG: Final = timedelta(days=1)
 
 
 def upload_answer(response: httpx.Response, now: datetime) -> None:
@@ -196,37 +212,6 @@ def created(response: httpx.Response, now: datetime) -> tuple[str, str | None]:
     """The new container's id, and where its bytes go when we bring them ourselves."""
     body = row(response, now, "id")
     return str(body["id"]), str(body["uri"]) if body.get("uri") else None
-
-
-def posts_left(response: httpx.Response, now: datetime) -> int | None:
-    usage = row(response, now)
-    config = usage.get("config")
-    total = _number(config.get("quota_total")) if isinstance(config, dict) else None
-    used = _number(usage.get("quota_usage"))
-    return None if total is None or used is None else max(0, total - used)
-
-
-def no_professional_account(found: str) -> PlatformFault:
-    return PlatformFault(
-        Rejected(
-            "Instagram lets other services post only for professional accounts, and we found none.",
-            found,
-            "instagram.not_professional",
-            "Switch the account to Business or Creator in the Instagram app (for Facebook’s login also link it to a"
-            " page of yours), then connect it again.",
-        )
-    )
-
-
-def no_public_address(error: UserError) -> PlatformFault:
-    return PlatformFault(
-        Operator(
-            "We are looking into it.",
-            f"{NAME} fetches the video from a public https address and there is none: {error.text}",
-            "instagram.no_public_url",
-            error.remedy,
-        )
-    )
 
 
 # ----------------------------------------------------------------------------------------------- states of a container
@@ -332,7 +317,3 @@ def commit_outcome(response: httpx.Response, now: datetime) -> Outcome:
     if rule and rule.nothing_published and refused:
         return NotDone(verdict(rule, describe(response), now, regain_seconds(response)))
     return unclear(response, NAME)
-
-
-def nothing_to_commit() -> NotDone:
-    return NotDone(TryAgain(NEW_UPLOAD, "no container is known; nothing was sent", "instagram.no_container"), False)

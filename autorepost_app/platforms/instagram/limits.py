@@ -15,6 +15,7 @@ Read on 23 November 2026.
     50 posts a day on one page, 100 on another; the platform is asked instead   P
     400 containers an account in 24 h; a container lives 24 h                   P
     look at a container every 5-30 s, after minutes once a minute               C, P
+    the first look after a second: short clips are done within a few            U
     give up on one still in progress after 10-15 min; long videos get 30        C, U
 """
 
@@ -26,16 +27,13 @@ import regex
 
 from autorepost_app.domain.captions import cut_to, utf16_units
 from autorepost_app.domain.media import MediaLimits
-from autorepost_app.platform_kit.options import Option, OptionKind
-from autorepost_app.platform_kit.protocol import PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
+from autorepost_app.platform_kit.protocol import PostText, ReconcilePlan, TextField, TextSpec
 
 CAPTION_LIMIT: Final = 2200
 HASHTAG_LIMIT: Final = 30
 MENTION_LIMIT: Final = 20
-COLLABORATOR_LIMIT: Final = 3
 
-DAY_SECONDS: Final = 86_400.0
-CONTAINER_LIFE_SECONDS: Final = DAY_SECONDS
+CONTAINER_LIFE_SECONDS: Final = 86_400.0
 PROCESSING_PATIENCE_SECONDS: Final = 1800.0
 PUBLIC_URL_SECONDS: Final = 2 * 3600.0
 """How long Meta may fetch our file: longer than its processing is ever waited for."""
@@ -43,8 +41,9 @@ UPLOAD_TIMEOUT_SECONDS: Final = 300.0
 
 
 def poll_after_seconds(waited_seconds: float) -> float:
-    """A short clip is ready within seconds; after that Meta asks for once a minute."""
-    return 5.0 if waited_seconds < 60 else 15.0 if waited_seconds < 300 else 60.0
+    """As long again as it took so far, from one second: a short clip is seen at once, five minutes cost fifteen looks.
+    After those Meta asks for once a minute."""
+    return min(max(1.0, waited_seconds), 30.0) if waited_seconds < 300 else 60.0
 
 
 MEDIA: Final = MediaLimits(
@@ -70,77 +69,11 @@ MEDIA: Final = MediaLimits(
     box=(1080, 1920),
 )
 
-# Of the two documented numbers the larger: with the smaller we would hold back posts that Instagram takes, and a
-# refusal by Instagram costs nothing (it is proof that nothing was published).
-QUOTAS: Final = (
-    QuotaRule(
-        name="posts",
-        label="Instagram posts in 24 hours",
-        scope="account",
-        costs={"media_publish": 1},
-        limit=100,
-        window_seconds=DAY_SECONDS,
-    ),
-    QuotaRule(
-        name="containers",
-        label="Instagram uploads in 24 hours",
-        scope="account",
-        costs={"media": 1},
-        limit=400,
-        window_seconds=DAY_SECONDS,
-    ),
-)
-
 RECONCILE: Final = ReconcilePlan(
     # 11 min is the first read after the quiet time; 24.5 h the first after a container must have expired.
     read_after_seconds=(30, 60, 120, 300, 600, 660, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24.5 * 3600),
     give_up_after_seconds=26 * 3600,
     request_lifetime_seconds=600,
-)
-
-OPTIONS: Final = (
-    Option(
-        name="share_to_feed",
-        label="Also show it in the feed",
-        default=True,
-        description="A Reel always appears among your Reels; this also puts it into your main grid.",
-    ),
-    Option(
-        name="is_ai_generated",
-        label="Made with AI",
-        default=False,
-        description="Instagram shows a label that says so.",
-    ),
-    Option(
-        name="trial_reel",
-        label="Trial Reel",
-        default="",
-        kind=OptionKind.CHOICE,
-        choices=(
-            ("", "No, show it to everyone"),
-            ("MANUAL", "To non-followers first; I share it with everyone myself"),
-            ("SS_PERFORMANCE", "To non-followers first; shared with everyone if it does well"),
-        ),
-        description="Only accounts that Instagram allows trial Reels can use this.",
-    ),
-    Option(
-        name="thumb_offset_ms",
-        label="Cover picture at (milliseconds)",
-        default=0,
-        description="Which moment of the video becomes the cover.",
-    ),
-    Option(
-        name="audio_name",
-        label="Name of the original sound",
-        default="",
-        description="Instagram lets it be named once.",
-    ),
-    Option(
-        name="collaborators",
-        label="Invite as collaborators",
-        default="",
-        description=f"Up to {COLLABORATOR_LIMIT} public usernames, separated by commas.",
-    ),
 )
 
 

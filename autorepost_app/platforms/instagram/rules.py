@@ -58,6 +58,18 @@ TOKEN_DEAD: Final = Rule(
     "token", Kind.RECONNECT, "Our access has ended. " + _CONNECT, _codes(190), nothing_published=True
 )
 
+DAILY_POSTS: Final = Rule(
+    "daily_posts",
+    Kind.WAIT,
+    "Instagram’s daily number of posts for this account is used up. We will post when there is room again.",
+    _codes(9),
+    _codes(2207042),
+    limit="Instagram posts in 24 hours",
+    # The window rolls: room comes when the oldest post of the last 24 h gets a day old, which is not told.
+    seconds=3600.0,
+    nothing_published=True,
+)
+
 # Only refusals that come before anything else is looked at may prove `nothing_published`. Everything else stays
 # open even as a 4xx: 4/2207051 has been seen on posts that were live (exactly-once section 2).
 RULES: Final = (
@@ -84,17 +96,7 @@ RULES: Final = (
         # "long pause" is all that is known; six hours is our choice.
         seconds=6 * 3600.0,
     ),
-    Rule(
-        "daily_posts",
-        Kind.WAIT,
-        "Instagram’s daily number of posts for this account is used up. We will post when there is room again.",
-        _codes(9),
-        _codes(2207042),
-        limit="Instagram posts in 24 hours",
-        # The window rolls: room comes when the oldest post of the last 24 h gets a day old, which is not told.
-        seconds=3600.0,
-        nothing_published=True,
-    ),
+    DAILY_POSTS,
     Rule(
         "media_not_found",
         Kind.REJECT,
@@ -258,6 +260,26 @@ APP_REFUSED: Final = Rule(
     "We are looking into it.",
     _codes(101),
     remedy="Compare the app id and secret in the settings with the app's page at Meta.",
+)
+WAY_BACK_REFUSED: Final = Rule(
+    "way_back",
+    Kind.OPERATOR,
+    "We are looking into it.",
+    remedy="Enter this installation's callback address on the app's page at Meta, letter by letter.",
+)
+NOT_INVITED: Final = Rule(
+    "not_invited",
+    Kind.REJECT,
+    "This service may not post for your account yet.",
+    remedy="Ask the people who run this service to add your account as a tester of their app, then connect it again.",
+)
+TOO_YOUNG: Final = Rule(
+    # A day old by our clock is not by theirs when ours is ahead; the hour covers any clock that still serves TLS.
+    "token_young",
+    Kind.WAIT,
+    "Instagram renews our access only when it is a day old.",
+    limit="Instagram’s shortest age of a token",
+    seconds=3600.0,
 )
 LOGIN_REFUSED: Final = Rule("login", Kind.RECONNECT, "Connecting did not work. Please connect Instagram again.")
 SERVER_DOWN: Final = Rule("edge", Kind.RETRY, _AGAIN)

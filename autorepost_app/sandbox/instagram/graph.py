@@ -297,8 +297,11 @@ class Graph:
             row["config"] = config
         return self._reply({"data": [row]}, account.id)
 
+    def _sees_words(self, grant: Grant) -> bool:
+        return self._platform.settings.own_login_sees_words or "instagram_basic" in grant.scopes
+
     async def media_list(self, ask: Ask) -> Response:
-        account, _, fields = await self._own(ask)
+        account, grant, fields = await self._own(ask)
         until = self._platform.world.clock.after(-ask.lag_seconds)
         since = int(fields["since"]) if str(fields.get("since", "")).isdigit() else 0
         media = [
@@ -312,7 +315,8 @@ class Graph:
         size = int(fields["limit"]) if str(fields.get("limit", "")).isdigit() else 25
         page = media[start : start + size]
         wanted = str(fields.get("fields", "id")).split(",")
-        rows = [{k: v for k, v in self._media_fields(each).items() if k in (*wanted, "id")} for each in page]
+        shown = {"id", *wanted} - (set() if self._sees_words(grant) else {"caption", "media_product_type"})
+        rows = [{k: v for k, v in self._media_fields(each).items() if k in shown and v is not None} for each in page]
         body: dict[str, Any] = {"data": rows}
         if page:
             body["paging"] = {"cursors": {"before": page[0].id, "after": page[-1].id}}

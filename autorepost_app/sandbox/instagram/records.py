@@ -29,6 +29,8 @@ class AppSettings(Strict):
     moov_first: bool = True
     # What a second publish of one container is told. It never makes a second post.
     republish: Literal["error", "same_id"] = "error"
+    # One page of Meta's keeps a post's words and kind for Facebook's login, its SDK's specification does not.
+    own_login_sees_words: bool = True
     deauthorize_url: str | None = None
     data_deletion_url: str | None = None
 

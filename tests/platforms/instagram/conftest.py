@@ -25,6 +25,7 @@ from autorepost_app.platform_kit.protocol import (
     AppCredentials,
     Connectable,
     Delivery,
+    Done,
     Finding,
     Grant,
     NotReady,
@@ -164,6 +165,17 @@ class Publication:
 
     def find(self) -> Finding:
         return self.destination.find(self.delivery, dict(self.handles))
+
+    def search(self, since: datetime) -> Finding:
+        """What a house that has forgotten every handle finds."""
+        return self.destination.search(replace(self.delivery, first_sent_at=None), since)
+
+    def another(self, body: str) -> Publication:
+        """One more publication of the same account, already live."""
+        other = replace(self, handles={}, kept=[], delivery=replace(self.delivery, text=PostText(body=body)))
+        other.stage()
+        assert isinstance(other.commit(), Done)
+        return other
 
 
 class Crash(Exception):

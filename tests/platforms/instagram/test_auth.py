@@ -11,8 +11,9 @@ import pytest
 
 from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Rejected, TryAgain
 from autorepost_app.platform_kit.protocol import Parts, TokenSet
+from autorepost_app.platform_kit.signatures import hmac_hex
 from autorepost_app.platforms.instagram import PLATFORM
-from autorepost_app.platforms.instagram.auth import GRAPH_VERSION, appsecret_proof, next_cursor
+from autorepost_app.platforms.instagram.graph import VERSION, next_cursor
 
 CALLBACK = "http://127.0.0.1:8080/oauth/instagram/callback"
 VECTORS = Path(__file__).with_name("vectors.json")
@@ -32,7 +33,7 @@ def test_the_consent_address_asks_for_what_publishing_needs(parts: Parts) -> Non
 
 def test_the_facebook_consent_address_carries_the_graph_version(parts: Parts) -> None:
     consent = parts.authoriser.consent(login="facebook", redirect_uri=CALLBACK, state="st")
-    assert urlsplit(consent.url).path.endswith(f"/{GRAPH_VERSION}/dialog/oauth")
+    assert urlsplit(consent.url).path.endswith(f"/{VERSION}/dialog/oauth")
     assert "pages_show_list" in parse_qs(urlsplit(consent.url).query)["scope"][0].split(",")
 
 
@@ -179,7 +180,7 @@ def test_no_token_is_in_any_repr(connect: Callable[..., Any], control: Any, part
 
 def test_the_proof_of_our_app_is_what_metas_own_sdk_sends() -> None:
     vector = json.loads(VECTORS.read_text())["meta_appsecret_proof"]
-    assert appsecret_proof(vector["app_secret"], vector["access_token"]) == vector["proof"]
+    assert hmac_hex(vector["app_secret"], vector["access_token"]) == vector["proof"]
 
 
 @pytest.mark.parametrize(

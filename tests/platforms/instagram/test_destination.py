@@ -225,7 +225,7 @@ def test_a_container_that_never_gets_ready_is_replaced(publish_as: Callable[...,
     publication = publish_as("instagram")
     working = {"id": "1", "status_code": "IN_PROGRESS", "status": "In Progress"}
     control.fault(STATUS, "error", status=200, body=working, count=None)
-    assert publication.stage_once() == NotReady("Instagram is working on the video.", 5.0)
+    assert publication.stage_once() == NotReady("Instagram is working on the video.", 1.0)
     control.advance(31 * 60)
     with pytest.raises(HandleDead) as caught:
         publication.stage_once()
@@ -474,6 +474,8 @@ def test_a_list_that_fails_cannot_make_a_live_post_look_doubtful(staged: Any, co
 
 
 def test_the_posts_left_today_are_asked_of_instagram(staged: Any, control: Any) -> None:
-    before = staged.destination.remaining(staged.delivery.grant)
+    before = staged.destination.allowance(staged.delivery.grant)
     staged.commit()
-    assert staged.destination.remaining(staged.delivery.grant) == before - 1
+    after = staged.destination.allowance(staged.delivery.grant)
+    assert (before.limit, before.remaining) == (50, 50)
+    assert (after.limit, after.remaining) == (50, 49)

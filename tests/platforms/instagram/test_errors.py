@@ -325,13 +325,3 @@ def test_an_upload_refused_for_its_format_is_told_to_the_creator() -> None:
 
 def test_an_upload_with_a_dead_token_asks_to_reconnect() -> None:
     assert isinstance(upload_refusal(graph_error(190), 401).verdict, Reconnect)
-
-
-@pytest.mark.parametrize("body", [{"data": [{"quota_usage": 2, "config": {"quota_total": 50}}]}])
-def test_the_posts_left_are_those_instagram_counts(body: Any) -> None:
-    assert errors.posts_left(reply(200, body), NOW) == 48
-
-
-@pytest.mark.parametrize("body", [{"data": []}, {"data": [{"quota_usage": 2}]}])
-def test_the_posts_left_are_unknown_where_instagram_does_not_say(body: Any) -> None:
-    assert errors.posts_left(reply(200, body), NOW) is None

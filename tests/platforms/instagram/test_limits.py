@@ -1,15 +1,13 @@
 """What fits Instagram, counted and cut as it counts."""
 
-import json
+from itertools import pairwise
 
-import pytest
 import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autorepost_app.platform_kit.protocol import PostText
 from autorepost_app.platforms.instagram import PLATFORM
-from autorepost_app.platforms.instagram.destination import folded, option_fields
 from autorepost_app.platforms.instagram.limits import (
     CAPTION_LIMIT,
     HASHTAG_LIMIT,
@@ -73,44 +71,15 @@ def test_titles_and_tags_go_nowhere_because_a_reel_has_only_a_caption() -> None:
     assert fitted == PostText(body="b")
 
 
-def test_captions_are_compared_as_instagram_may_have_rewritten_them() -> None:
-    assert folded(" cafe\u0301  au\n lait ") == folded("café au lait")
-    assert folded("café au lait") != folded("cafe au lait")
-
-
-def test_choices_become_the_form_fields_instagram_documents() -> None:
-    chosen = {
-        "share_to_feed": False,
-        "is_ai_generated": True,
-        "trial_reel": "MANUAL",
-        "thumb_offset_ms": 1500,
-        "audio_name": "Kitchen",
-        "collaborators": "@bea, cyd,,dan,eve",
-    }
-    fields = option_fields(chosen, duration_seconds=9.0)
-    assert json.loads(fields.pop("trial_params")) == {"graduation_strategy": "MANUAL"}
-    assert json.loads(fields.pop("collaborators")) == ["bea", "cyd", "dan"]
-    assert fields == {
-        "share_to_feed": "false",
-        "is_ai_generated": "true",
-        "thumb_offset": "1500",
-        "audio_name": "Kitchen",
-    }
-
-
-def test_the_defaults_of_the_manifest_ask_for_nothing_special() -> None:
-    assert PLATFORM.destination is not None
-    defaults = {option.name: option.default for option in PLATFORM.destination.options}
-    assert option_fields(defaults, 9.0) == option_fields({}, 9.0) == {"share_to_feed": "true"}
-
-
-def test_a_cover_moment_after_the_end_of_a_short_clip_is_left_out() -> None:
-    assert "thumb_offset" not in option_fields({"thumb_offset_ms": 5000}, duration_seconds=4.0)
-
-
-@pytest.mark.parametrize(("waited", "after"), [(0, 5), (59, 5), (60, 15), (299, 15), (300, 60), (9999, 60)])
-def test_a_container_is_looked_at_less_often_the_longer_it_takes(waited: float, after: float) -> None:
-    assert poll_after_seconds(waited) == after
+def test_a_container_is_looked_at_soon_and_then_less_and_less_often() -> None:
+    looks, waited = [], 0.0
+    while waited < 300:
+        waited += poll_after_seconds(waited)
+        looks.append(waited)
+    assert looks[:6] == [1, 2, 4, 8, 16, 32]
+    assert len(looks) == 15, "what five minutes of processing cost"
+    assert max(after - before for before, after in pairwise(looks)) == 30
+    assert poll_after_seconds(301) == poll_after_seconds(9999) == 60
 
 
 def test_only_instagrams_own_login_needs_a_public_address() -> None:
