@@ -221,6 +221,7 @@ def _later(code: str, after_seconds: float | None, remedy: str = "") -> TryAgain
 _PRIVATE: Final = "This post is private on TikTok, so we cannot fetch its video."
 _LOGIN: Final = "TikTok shows this post only to people who are signed in, so we cannot fetch its video."
 _NO_CLEAN_FILE: Final = "TikTok offers this video only with its watermark, which the other platforms hold back."
+_TOO_LARGE: Final = "This video is too large for us to fetch from TikTok."
 
 UNAVAILABLE: Final = "tiktok.video_not_available"
 """The one refusal of the page that needs a second witness before it is final (see `TikTokSource.download`)."""
@@ -249,7 +250,11 @@ _BY_TEXT: Final[tuple[tuple[str, Verdict], ...]] = (
     ("content too short", _later("file_cut_short", None)),
     ("No video formats found", _later("no_formats", limits.SOFT_BLOCK_SECONDS, _UPDATE)),
     ("No playable video", _hidden("no_playable_video", "TikTok offers no video for this post that others can play.")),
-    ("Larger than", _hidden("too_large", "This video is too large for us to fetch from TikTok.")),
+    ("MemoryError", _later("page_too_large", limits.SOFT_BLOCK_SECONDS, _UPDATE)),
+    # EFBIG: the limit of the process
+    ("unable to write data: [Errno 27]", _hidden("too_large", _TOO_LARGE)),
+    ("UnavailableVideoError: Unable to download video: [Errno 27]", _hidden("too_large", _TOO_LARGE)),
+    ("Larger than", _hidden("too_large", _TOO_LARGE)),
 )
 
 _BY_STATUS: Final[Mapping[int, Verdict]] = {
@@ -266,6 +271,7 @@ CHAIN_CODES: Final = frozenset(
         "ip_blocked",
         "page_unreadable",
         "page_unexpected",
+        "page_too_large",
         "challenge_unsolved",
         "challenge_unreadable",
         "user_id_unreadable",

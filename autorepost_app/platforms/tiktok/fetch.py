@@ -42,6 +42,7 @@ class FetchJob:
     target: str
     file_bytes: int = limits.FILE_BYTES
     timeout_seconds: float = 30.0
+    memory_bytes: int = limits.FETCH_MEMORY_BYTES
     only_start: bool = False
 
 

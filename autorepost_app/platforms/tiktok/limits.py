@@ -43,6 +43,9 @@ CANARIES: Final = (
 FILE_BYTES: Final = 2 << 30
 """The largest file fetched [U]: an hour at TikTok's usual 2.5 Mbit/s is 1.1 GB, so twice that is no creator's video."""
 
+FETCH_MEMORY_BYTES: Final = 1 << 30
+"""Address space of the downloader [U]: it takes 0.3 GB, of which 53 MB are ever used."""
+
 FETCH_SECONDS: Final = 1800.0
 """The longest one fetch may take [U]: the largest file at 10 Mbit/s."""
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Final
@@ -28,7 +30,7 @@ FORMAT: Final = "b[vcodec^=h264][format_note!*=?watermarked]/b[format_note!*=?wa
 """H.264 before anything else, never the watermarked file. Without the `?` every format that carries no note would be
 dropped, and those are the clean ones."""
 
-_REAL_HOST: Final = "www.tiktok.com"
+REAL_URL: Final = "https://www.tiktok.com"
 _COOKIE_DOMAIN: Final = ".tiktok.com"
 _RETRIES: Final = 3
 _PROGRESS_EVERY_SECONDS: Final = 0.25
@@ -45,6 +47,7 @@ class Job:
     target: str
     file_bytes: int
     timeout_seconds: float
+    memory_bytes: int
     only_start: bool
 
     @property
@@ -56,12 +59,32 @@ class Unusable(Exception):
     """Our own reason not to take the file; errors.py reads its text."""
 
 
-def extractor_at(www_url: str) -> type[TikTokIE]:
-    """yt-dlp's extractor with nothing changed but where TikTok is."""
-    www = urlsplit(www_url)
+class GuardedIE(TikTokIE):  # type: ignore[misc]  # yt-dlp is untyped
+    """yt-dlp's own extractor; only, the page cannot make it ask addresses inside our network."""
 
-    class TikTokAtIE(TikTokIE):  # type: ignore[misc]  # yt-dlp is untyped
-        IE_NAME = "TikTok"
+    IE_NAME = "TikTok"
+    www_url = REAL_URL
+
+    @classmethod
+    def ie_key(cls) -> str:
+        return "TikTok"
+
+    def _extract_web_formats(self, detail: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [each for each in super()._extract_web_formats(detail) if may_fetch(each["url"], self.www_url)]
+
+
+def extractor_at(www_url: str) -> type[GuardedIE]:
+    """The extractor for where TikTok is: as it is for TikTok itself, moved for a sandbox."""
+    return GuardedIE if www_url == REAL_URL else moved_to(www_url)
+
+
+def moved_to(www_url: str) -> type[GuardedIE]:
+    """The extractor with nothing changed but where TikTok is."""
+    www = urlsplit(www_url)
+    there = www_url
+
+    class MovedIE(GuardedIE):
+        www_url = there
         _VALID_URL = rf"{re.escape(www_url)}/@(?P<user_id>[\w\.-]+)?/video/(?P<id>\d+)"
         _WEBPAGE_HOST = f"{www_url}/"
         _UPLOADER_URL_FORMAT = f"{www_url}/@%s"
@@ -79,13 +102,10 @@ def extractor_at(www_url: str) -> type[TikTokIE]:
 
         def _set_cookie(self, domain: str, *args: Any, **kwargs: Any) -> None:
             super()._set_cookie(domain, *args, **kwargs)
-            if domain == _COOKIE_DOMAIN and www.hostname != _REAL_HOST:
+            if domain == _COOKIE_DOMAIN:
                 super()._set_cookie(www.hostname, *args, **kwargs)
 
-        def _extract_web_formats(self, detail: Mapping[str, Any]) -> list[dict[str, Any]]:
-            return [each for each in super()._extract_web_formats(detail) if may_fetch(each["url"], www_url)]
-
-    return TikTokAtIE
+    return MovedIE
 
 
 def may_fetch(file_url: str, www_url: str) -> bool:
@@ -157,8 +177,14 @@ def options(job: Job) -> dict[str, Any]:
         "cachedir": False,
         "fixup": "never",
         "test": job.only_start,
+        "compat_opts": _own_authorities(os.environ),
         "color": "never",
     }
+
+
+def _own_authorities(environment: Mapping[str, str]) -> set[str]:
+    """yt-dlp trusts the list that it brings along; who names another, as behind a proxy that reads along, means it."""
+    return {"no-certifi"} if {"SSL_CERT_FILE", "SSL_CERT_DIR"} & environment.keys() else set()
 
 
 def fetch(job: Job) -> dict[str, Any]:
@@ -194,6 +220,14 @@ def say(news: Mapping[str, Any]) -> None:
     sys.stdout.flush()
 
 
+def hold_back(job: Job) -> None:
+    """A page that never ends, or a file that lies about its size, may cost this process and no other."""
+    limits = {resource.RLIMIT_AS: job.memory_bytes, resource.RLIMIT_FSIZE: job.file_bytes, resource.RLIMIT_CORE: 0}
+    for limit, most in limits.items():
+        with suppress(ValueError, OSError):  # some systems know a limit by name only
+            resource.setrlimit(limit, (most, most))
+
+
 def end_with_parent() -> None:
     """Standard input stays open as long as the parent lives: its end is ours, or two runs would write one file."""
 
@@ -206,8 +240,10 @@ def end_with_parent() -> None:
 
 def main() -> None:
     end_with_parent()
+    job = Job(**json.loads(sys.argv[1]))
+    hold_back(job)
     try:
-        say({"fetched": fetch(Job(**json.loads(sys.argv[1])))})
+        say({"fetched": fetch(job)})
     except (DownloadError, Unusable) as error:
         say({"failed": failed(error)})
     except Exception as error:

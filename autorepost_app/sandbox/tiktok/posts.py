@@ -10,7 +10,21 @@ from autorepost_app.sandbox.records import Record
 if TYPE_CHECKING:
     from autorepost_app.sandbox.tiktok import TikTok
 
-Trouble = Literal["login_wall", "sensitive", "ip_blocked", "watermarked_only", "broken_page"]
+Trouble = Literal[
+    "login_wall",
+    "sensitive",
+    "ip_blocked",
+    "watermarked_only",
+    "broken_page",
+    "strange_page",
+    "challenge",
+    "hard_challenge",
+    "empty_after_challenge",
+    "no_formats",
+    "not_shown_here",
+    "expired_file",
+]
+"""What is wrong with a video's page: see `trouble.py` for what each looks like."""
 
 
 class AccountOptions(Strict):
@@ -22,13 +36,19 @@ class AccountOptions(Strict):
 
 
 class AppSettings(Strict):
-    """Of the app: which documented variant of TikTok this one is."""
+    """Of the app: which documented variant of TikTok this one is.
+
+    `page_trouble` befalls the pages of all videos, as when TikTok changes them; `file_guard` gives files only to who
+    comes from their page, with its cookie.
+    """
 
     token_profile: Literal["nov2026", "classic"] = "nov2026"
     client_type: Literal["web", "desktop"] = "web"
     oauth_error_status: Literal[200, 400] = 400
     code_seconds: float = 600
     calls_per_minute: int = 600
+    page_trouble: Trouble | None = None
+    file_guard: bool = False
     webhook_url: str | None = None
 
 

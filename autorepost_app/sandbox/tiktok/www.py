@@ -13,12 +13,15 @@ from autorepost_app.sandbox import pages, wire
 from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.tiktok import evergreen
 from autorepost_app.sandbox.tiktok.display import cover_signature
-from autorepost_app.sandbox.tiktok.posts import Post, address
+from autorepost_app.sandbox.tiktok.posts import AppSettings, Post, Trouble, address
+from autorepost_app.sandbox.tiktok.trouble import PAGES
 
 if TYPE_CHECKING:
     from autorepost_app.sandbox.tiktok import TikTok
 
 _PRIVATE_POST, _PRIVATE_ACCOUNT, _IP_BLOCKED, _GONE = 10216, 10222, 10204, 10101
+_CHAIN = "tt_chain_token"
+_NO_FILE = ("login_wall", "sensitive", "expired_file")
 
 
 class Website:
@@ -31,7 +34,9 @@ class Website:
             Call("www", "GET", "/@{handle}", "profile.page", self.profile),
             Call("www", "GET", video, "video.page", self.page),
             Call("www", "GET", video + "/download.mp4", "video.download", self.download),
+            Call("www", "GET", video + "/bytevc1.mp4", "video.download", self.download),
             Call("www", "GET", video + "/watermarked.mp4", "video.download", self.download),
+            Call("www", "GET", "/login", "login.page", self.login),
             Call("www", "GET", "/cover/{file}", "video.cover", self.cover),
         ]
 
@@ -45,22 +50,27 @@ class Website:
 
     async def page(self, ask: Ask) -> Response:
         found = self._found(ask)
+        trouble = self._trouble(found)
+        if trouble in PAGES and (answer := PAGES[trouble](ask)):
+            return answer
         if found is None and ask.path_params["id"] in evergreen.POSTS:
             return HTMLResponse(_rehydration(evergreen.detail(self._platform, ask.path_params["id"])))
         if found is None:
             return self._status_page(_GONE, "item doesn't exist")
         account, post = found
-        if post.trouble == "broken_page":
-            return HTMLResponse(pages.plain_page("TikTok", "Please wait...", ""))
-        if post.trouble == "login_wall":
-            return RedirectResponse(f"{self._platform.url('www')}/login?redirect_url=%2F%40{account.handle}", 302)
         if refusal := self._refusal(account, post):
             return self._status_page(*refusal)
         return self._video_page(account, post)
 
-    @staticmethod
-    def _refusal(account: Account, post: Post) -> tuple[int, str] | None:
-        if post.trouble == "ip_blocked":
+    def _trouble(self, found: tuple[Account, Post] | None) -> Trouble | None:
+        settings: AppSettings = self._platform.settings
+        return settings.page_trouble or (found[1].trouble if found else None)
+
+    async def login(self, ask: Ask) -> Response:
+        return HTMLResponse(pages.plain_page("TikTok", "Log in to TikTok", ""))
+
+    def _refusal(self, account: Account, post: Post) -> tuple[int, str] | None:
+        if self._trouble((account, post)) == "ip_blocked":
             return _IP_BLOCKED, "ip blocked"
         if account.options["private"]:
             return _PRIVATE_ACCOUNT, "author status is private"
@@ -77,7 +87,7 @@ class Website:
         detail = {"statusCode": 0, "statusMsg": "", "itemInfo": {"itemStruct": item}}
         shown = next(p for p in self._platform.live_posts(account) if p.id == post.id)
         page = pages.post_page(self._platform.world, account, shown, _rehydration(detail))
-        return HTMLResponse(page, headers={"set-cookie": "tt_chain_token=sandbox; Path=/; HttpOnly"})
+        return HTMLResponse(page, headers={"set-cookie": f"{_CHAIN}=sandbox; Path=/; HttpOnly"})
 
     def _item(self, account: Account, post: Post) -> dict[str, Any]:
         item: dict[str, Any] = {
@@ -87,7 +97,7 @@ class Website:
             "author": {"id": account.id, "uniqueId": account.handle, "nickname": account.name, "secUid": account.id},
             "stats": {"playCount": 0, "diggCount": 0, "commentCount": 0, "shareCount": 0},
         }
-        if post.trouble == "sensitive":
+        if self._trouble((account, post)) == "sensitive":
             return {**item, "isContentClassified": True}
         return {**item, "video": self._video(account, post)}
 
@@ -101,31 +111,37 @@ class Website:
             "downloadAddr": f"{base}/watermarked.mp4",
             "bitrateInfo": [],
         }
-        if post.trouble == "watermarked_only":
-            return video
+        match self._trouble((account, post)):
+            case "watermarked_only":
+                return video
+            case "no_formats":
+                return {**video, "downloadAddr": ""}
         codec = {"h264": "h264", "hevc": "bytevc1"}.get(post.media.video_codec, post.media.video_codec)
-        address_of_file = {
-            "UrlList": [f"{base}/download.mp4"],
-            "UrlKey": f"v0_{codec}_{min(shared.values())}p_{post.media.bitrate}",
-            "DataSize": str(post.media.size),
-            "Width": post.media.width,
-            "Height": post.media.height,
-        }
-        rate = {"Bitrate": post.media.bitrate, "CodecType": codec, "GearName": "normal", "PlayAddr": address_of_file}
-        return {**video, "playAddr": f"{base}/download.mp4", "codecType": codec, "bitrateInfo": [rate]}
+        rates = [_rate(post, codec, f"{base}/download.mp4")]
+        if codec == "h264":
+            # TikTok offers its own H.265 beside it, as large and of a lower rate.
+            rates.append(_rate(post, "bytevc1", f"{base}/bytevc1.mp4"))
+        return {**video, "playAddr": f"{base}/download.mp4", "codecType": codec, "bitrateInfo": rates}
 
     async def download(self, ask: Ask) -> Response:
         found = self._found(ask)
         if found is None and ask.path_params["id"] in evergreen.POSTS:
             return evergreen.file(ask)
-        if found is None or self._refusal(*found) or found[1].trouble in ("login_wall", "sensitive"):
-            return Response(status_code=403)
-        if found[1].trouble == "watermarked_only" and ask.url.path.endswith("/download.mp4"):
+        if found is None or self._refusal(*found) or self._withheld(ask, found):
             return Response(status_code=403)
         path = self._platform.world.vault.media(found[1].media.sha256)
         if ask.cut_file_after is not None:
             return _CutFile(path, ask.cut_file_after)
         return FileResponse(path, media_type="video/mp4")
+
+    def _withheld(self, ask: Ask, found: tuple[Account, Post]) -> bool:
+        trouble, clean = self._trouble(found), not ask.url.path.endswith("/watermarked.mp4")
+        if trouble in _NO_FILE or (trouble == "watermarked_only" and clean):
+            return True
+        if not self._platform.settings.file_guard:
+            return False
+        from_page = found[1].id in ask.headers.get("referer", "")
+        return not (from_page and ask.cookies.get(_CHAIN))
 
     async def cover(self, ask: Ask) -> Response:
         post = self._platform.posts.get(ask.path_params["file"].removesuffix(".jpeg"))
@@ -136,6 +152,17 @@ class Website:
         if not hmac.compare_digest(sign, ask.query_params.get("x-signature", "")):
             return Response(status_code=403)
         return Response(_picture(post), media_type="image/jpeg")
+
+
+def _rate(post: Post, codec: str, url: str) -> dict[str, Any]:
+    address_of_file = {
+        "UrlList": [url],
+        "UrlKey": f"v0_{codec}_{min(post.media.width, post.media.height)}p_{post.media.bitrate}",
+        "DataSize": str(post.media.size),
+        "Width": post.media.width,
+        "Height": post.media.height,
+    }
+    return {"Bitrate": post.media.bitrate, "CodecType": codec, "GearName": "normal", "PlayAddr": address_of_file}
 
 
 class _CutFile(FileResponse):

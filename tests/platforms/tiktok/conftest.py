@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from autorepost_app.domain.clock import utc_now
 from autorepost_app.platform_kit.protocol import AppCredentials, Connectable, Grant, Parts, Reach, TokenSet
@@ -51,8 +59,11 @@ class TikTokWorld:
     def settings(self, **changes: Any) -> None:
         self.control("PUT", "/settings", {"tiktok": changes})
 
+    def requests(self) -> list[dict[str, Any]]:
+        return list(self.control("GET", "/requests?platform=tiktok"))
+
     def asked(self) -> list[str]:
-        return [entry["call"] for entry in self.control("GET", "/requests?platform=tiktok")]
+        return [entry["call"] for entry in self.requests()]
 
     def come_back(self, **decision: Any) -> dict[str, str]:
         """Sends the person to the consent page; the query they return with."""
@@ -95,7 +106,9 @@ def tiktok(sandbox: SandboxServer, reach: Reach, request: pytest.FixtureRequest)
     with httpx.Client() as http:
         world = TikTokWorld(sandbox, http, parts, handle)
         world.control("DELETE", "/faults")
-        world.settings(token_profile="nov2026", oauth_error_status=400)
+        world.settings(
+            token_profile="nov2026", client_type="web", oauth_error_status=400, page_trouble=None, file_guard=False
+        )
         world.control("POST", "/accounts", {"platform": "tiktok", "handle": handle, "name": "Anna"})
         yield world
         world.control("DELETE", "/faults")
@@ -149,5 +162,108 @@ def pages() -> Iterator[PageServer]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         yield served
+        server.shutdown()
+        thread.join()
+
+
+REAL_WWW, REAL_CDN = "www.tiktok.com", "v16-webapp-prime.tiktok.com"
+
+
+@dataclass
+class RealHost:
+    """The sandbox behind TikTok's real names: a proxy with an authority of its own answers for them over TLS."""
+
+    www_url: str
+    authority: Path
+    port: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"https_proxy": f"http://127.0.0.1:{self.port}", "SSL_CERT_FILE": str(self.authority), "no_proxy": ""}
+
+    def answer(self, request: BaseHTTPRequestHandler, host: str) -> None:
+        self.asked.append(host)
+        kept = {name: text for name, text in request.headers.items() if name.lower() not in {"host", "connection"}}
+        with httpx.Client(trust_env=False, timeout=20) as client:
+            reply = client.get(self.www_url + request.path, headers=kept)
+        request.send_response(reply.status_code)
+        for name, text in reply.headers.items():
+            if name in {"content-type", "content-range", "accept-ranges", "location"}:
+                request.send_header(name, self._renamed(text))
+            elif name == "set-cookie":
+                request.send_header(name, f"{text}; Domain=.tiktok.com; Secure")
+        body = reply.content if "video" in reply.headers.get("content-type", "") else self._renamed(reply.text).encode()
+        request.send_header("Content-Length", str(len(body)))
+        request.send_header("Connection", "close")
+        request.end_headers()
+        request.wfile.write(body)
+
+    def _renamed(self, text: str) -> str:
+        """Files from TikTok's file servers, all else from its website, as on the real pages."""
+        text = re.sub(re.escape(self.www_url) + r'(/@[^"\s]+?\.mp4)', rf"https://{REAL_CDN}\1", text)
+        path = urlsplit(self.www_url).path
+        text = text.replace(self.www_url, f"https://{REAL_WWW}")
+        return text.removeprefix(path) if text.startswith(f"{path}/") else text
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """A certificate authority nobody else knows, and TLS in TikTok's name by it."""
+    folder = tmp_path_factory.mktemp("authority")
+    key, now = ec.generate_private_key(ec.SECP256R1()), utc_now()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
+    hosts = x509.SubjectAlternativeName([x509.DNSName(REAL_WWW), x509.DNSName(REAL_CDN)])
+    certificate = (
+        x509.CertificateBuilder(issuer_name=name, subject_name=name, public_key=key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(hosts, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM)
+    (folder / "ca.pem").write_bytes(pem)
+    (folder / "chain.pem").write_bytes(pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "chain.pem")
+    return folder / "ca.pem", context
+
+
+@pytest.fixture
+def real_host(
+    sandbox: SandboxServer, authority: tuple[Path, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RealHost]:
+    ca, context = authority
+    host = RealHost(sandbox.hosts["TIKTOK_WWW_URL"], ca)
+
+    class Tunnel(BaseHTTPRequestHandler):
+        def do_CONNECT(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            name = self.path.partition(":")[0]
+
+            class Inside(BaseHTTPRequestHandler):
+                protocol_version = "HTTP/1.1"
+
+                def do_GET(self) -> None:
+                    host.answer(self, name)
+
+                def log_message(self, *_: Any) -> None: ...
+
+            with suppress(OSError), context.wrap_socket(self.connection, server_side=True) as inside:
+                Inside(inside, self.client_address, self.server)
+            self.close_connection = True
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tunnel) as server:
+        host.port = server.server_port
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        for setting, text in host.environ.items():
+            monkeypatch.setenv(setting, text)
+        yield host
         server.shutdown()
         thread.join()

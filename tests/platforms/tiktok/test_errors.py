@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
 
 import httpx
@@ -92,6 +95,62 @@ def test_each_page_rule_gives_its_verdict(rule):
     assert type(verdict) is expected(rule)
     assert verdict.code.startswith("tiktok.")
     assert text in verdict.detail
+
+
+YT_DLP = Path(str(files("yt_dlp")))
+OUR_EXTRACTOR = ("TikTokBaseIE", "TikTokIE")
+APP_ONLY = {"No working app info is available", "Unable to extract aweme detail info"}
+"""Said on the way through TikTok's app, which is not ours."""
+SAID_BY_PYTHON = {"MemoryError"}
+
+
+def said_by_yt_dlp():
+    """Every text in the code of the installed yt-dlp that could be in the message of a failure."""
+    general = ("extractor/common.py", "YoutubeDL.py", "downloader/common.py", "downloader/http.py", "utils/_utils.py")
+    for source in ("extractor/tiktok.py", *general):
+        for node in ast.walk(ast.parse((YT_DLP / source).read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) > 8:
+                yield node.value.lower()
+
+
+def raised_in(extractor):
+    """The beginnings of the messages that a class of extractors raises, also by way of a variable."""
+    for function in [node for node in ast.walk(extractor) if isinstance(node, ast.FunctionDef)]:
+        named = defaultdict(list)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                named[node.targets[0].id].append(node.value)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) in RAISING:
+                said = node.args[0]
+                for text in named[said.id] if isinstance(said, ast.Name) else [said]:
+                    start = text.values[0] if isinstance(text, ast.JoinedStr) else text
+                    if isinstance(start, ast.Constant):
+                        yield start.value
+
+
+RAISING = {"ExtractorError", "self.raise_login_required"}
+
+
+def test_each_text_we_read_is_one_that_the_installed_yt_dlp_or_our_own_child_says():
+    ours = Path(errors.__file__).with_name("ytdlp_child.py").read_text()
+    texts = set(said_by_yt_dlp())
+
+    def said(start):
+        plain = start.removeprefix("UnavailableVideoError: ").partition("[Errno")[0].lower()
+        return any(plain in text or plain.startswith(text) for text in texts)
+
+    starts = [start for start, _ in errors._BY_TEXT if start not in SAID_BY_PYTHON]
+    assert [start for start in starts if start not in ours and not said(start)] == []
+
+
+def test_a_text_that_a_newer_yt_dlp_brings_is_met_here_before_a_creator_meets_it():
+    module = ast.parse((YT_DLP / "extractor" / "tiktok.py").read_text())
+    extractors = [node for node in module.body if getattr(node, "name", "") in OUR_EXTRACTOR]
+    said = {text for extractor in extractors for text in raised_in(extractor)}
+    read = tuple(start for start, _ in errors._BY_TEXT)
+    assert "Unable to solve JS challenge" in said
+    assert {text for text in said if not text.startswith(read)} == APP_ONLY
 
 
 def test_only_a_dead_access_token_is_worth_a_refresh():

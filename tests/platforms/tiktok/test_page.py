@@ -162,6 +162,20 @@ def test_a_look_takes_only_the_start_of_a_file(pages, tmp_path, says_its_size):
     assert (tmp_path / "original").stat().st_size < 20_000
 
 
+def test_a_page_that_never_ends_costs_the_download_its_memory_and_nobody_else(pages, tmp_path):
+    pages.answers["/@anna/video/7"] = endless(says_its_size=False)
+    verdict = verdict_of(job(pages, tmp_path, memory_bytes=400 << 20), within_seconds=30)
+    assert isinstance(verdict, TryAgain)
+    assert verdict.code == "tiktok.page_too_large"
+
+
+def test_a_file_larger_than_it_may_be_is_stopped_by_the_system_where_our_own_watch_fails(pages, tmp_path, monkeypatch):
+    pages.put("/media/a.mp4", b"x" * 2_000_000)
+    pages.video({"playAddr": f"{pages.base_url}/media/a.mp4"})
+    look = job(pages, tmp_path, only_start=True, file_bytes=5_000)  # a look is not watched
+    assert verdict_of(look).code == "tiktok.too_large"
+
+
 def drip(request):
     """A byte now and then: never silent long enough for a socket timeout, never done."""
     request.send_response(200)
