@@ -8,11 +8,12 @@ from autorepost_app.platforms.youtube import limits
 from autorepost_app.platforms.youtube.auth import OAUTH, YouTubeAuthoriser
 from autorepost_app.platforms.youtube.destination import SESSION, YouTubeDestination
 from autorepost_app.platforms.youtube.errors import NAME
+from autorepost_app.platforms.youtube.options import OPTIONS, check_options
 
 
 def build(reach: Reach) -> Parts:
     client = new_client(reach.timeout_seconds)
-    accounts, oauth, data = (Api(client, reach.urls[host], NAME) for host in ("ACCOUNTS", "OAUTH", "API"))
+    accounts, oauth, data = (Api(client, reach.urls[host], NAME, reach.meter) for host in ("ACCOUNTS", "OAUTH", "API"))
     www_url = reach.urls["WWW"].rstrip("/")
     return Parts(
         authoriser=YouTubeAuthoriser(accounts, oauth, data, www_url, reach.app, reach.clock),
@@ -37,7 +38,8 @@ PLATFORM = Platform(
         key_kind=KeyKind.HANDLE_WITH_STATUS,
         media=limits.MEDIA,
         text=limits.TEXT,
-        options=limits.OPTIONS,
+        options=OPTIONS,
+        check_options=check_options,
         reconcile=limits.RECONCILE,
         secret_handles=frozenset({SESSION}),
     ),

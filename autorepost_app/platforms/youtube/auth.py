@@ -13,21 +13,43 @@ from typing import Any, Final
 
 from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import PlatformFault, Reconnect
-from autorepost_app.platform_kit.http import Api, describe, json_object
+from autorepost_app.platform_kit.http import Api, json_object
 from autorepost_app.platform_kit.oauth import challenge_s256, consent_url, new_verifier, token_form, token_set
 from autorepost_app.platform_kit.protocol import Account, AppCredentials, Connectable, Consent, OAuthSpec, TokenSet
-from autorepost_app.platforms.youtube.errors import UnreadAnswer, is_invalid_token, no_channel, refusal
-from autorepost_app.platforms.youtube.reading import uploads_playlist
+from autorepost_app.platforms.youtube.errors import is_invalid_token, no_channel, refusal, token_refusal, unreadable
+from autorepost_app.platforms.youtube.reading import answered, items, uploads_playlist
 
 LOGIN: Final = "default"
+PLAYLISTS: Final = "playlists"
 _UPLOAD: Final = "https://www.googleapis.com/auth/youtube.upload"
 _READ: Final = "https://www.googleapis.com/auth/youtube.readonly"
-_IN_WORDS: Final = {_UPLOAD: "manage your YouTube videos (to upload)", _READ: "view your YouTube account"}
+_EDIT: Final = "https://www.googleapis.com/auth/youtube"
+_IN_WORDS: Final = {
+    _UPLOAD: "manage your YouTube videos (to upload)",
+    _READ: "view your YouTube account",
+    _EDIT: "manage your YouTube account (to add to playlists)",
+}
+_EDITS_PLAYLISTS: Final = frozenset({_EDIT, "https://www.googleapis.com/auth/youtube.force-ssl"})
 
 OAUTH: Final = OAuthSpec(
-    logins=(LOGIN,),
-    scopes={LOGIN: (_UPLOAD, _READ)},
-    needed_scopes={LOGIN: frozenset({_UPLOAD, _READ})},
+    # Adding to a playlist needs the permission to change everything on the channel: only who wants it is asked for it.
+    logins=(LOGIN, PLAYLISTS),
+    scopes={LOGIN: (_UPLOAD, _READ), PLAYLISTS: (_UPLOAD, _READ, _EDIT)},
+    needed_scopes={LOGIN: frozenset({_UPLOAD, _READ}), PLAYLISTS: frozenset({_UPLOAD, _READ, _EDIT})},
+)
+
+_CODE_SPENT: Final = Reconnect(
+    "Google does not take this sign-in: it was used already, or took too long. Please start connecting again.",
+    code="youtube.code_spent",
+)
+_GRANT_DEAD: Final = Reconnect(
+    "YouTube no longer lets us in: the permission was taken back, or unused for half a year. Please connect it again.",
+    code="youtube.invalid_grant",
+)
+_GRANT_RAN_OUT: Final = Reconnect(
+    "The permission for YouTube was given for a limited time, which is over. Please connect it again.",
+    "An app in Google's state “Testing” is given seven days: publish it in the Google Cloud console.",
+    "youtube.grant_ran_out",
 )
 
 
@@ -58,7 +80,7 @@ class YouTubeAuthoriser:
 
     def exchange(self, *, login: str, redirect_uri: str, code: str, verifier: str | None) -> TokenSet:
         form = token_form("authorization_code", code=code, redirect_uri=redirect_uri, code_verifier=verifier)
-        tokens = self._tokens({"scope": " ".join(OAUTH.scopes[login]), **self._token_reply(form)})
+        tokens = self._tokens({"scope": " ".join(OAUTH.scopes[login]), **self._token_reply(form, _CODE_SPENT)})
         left_out = OAUTH.needed_scopes[login] - tokens.scopes
         if left_out:
             raise PlatformFault(_permissions_left_out(left_out))
@@ -69,7 +91,8 @@ class YouTubeAuthoriser:
 
     def refresh(self, *, login: str, tokens: TokenSet) -> TokenSet:
         form = token_form("refresh_token", refresh_token=tokens.refresh_token)
-        return self._tokens(self._token_reply(form), previous=tokens)
+        over = tokens.refresh_expires_at is not None and tokens.refresh_expires_at <= self.clock()
+        return self._tokens(self._token_reply(form, _GRANT_RAN_OUT if over else _GRANT_DEAD), previous=tokens)
 
     def revoke(self, *, login: str, tokens: TokenSet) -> None:
         # In the body, not in the query: addresses end up in logs.
@@ -84,22 +107,23 @@ class YouTubeAuthoriser:
             "/youtube/v3/channels",
             params={"part": "snippet,contentDetails", "mine": "true"},
             headers={"Authorization": f"Bearer {tokens.access_token}"},
+            counts="channels.list",
         )
         if not response.is_success:
             raise refusal(response, self.clock())
-        channels = json_object(response).get("items") or []
+        channels = items(answered(response))
         if not channels:
             raise no_channel(self.clock())
         return [Connectable(self._account(channel), tokens) for channel in channels]
 
-    def _token_reply(self, form: Mapping[str, str]) -> dict[str, Any]:
+    def _token_reply(self, form: Mapping[str, str], dead: Reconnect) -> dict[str, Any]:
         secrets = {"client_id": self.app.client_id, "client_secret": self.app.client_secret}
         response = self.oauth_api.call("POST", "/token", form={**form, **secrets})
         if not response.is_success:
-            raise refusal(response, self.clock())
+            raise token_refusal(response, self.clock(), dead)
         body = json_object(response)
         if not body.get("access_token"):
-            raise UnreadAnswer(describe(response))
+            raise unreadable(response)
         return body
 
     def _tokens(self, body: Mapping[str, Any], previous: TokenSet | None = None) -> TokenSet:
@@ -121,6 +145,10 @@ class YouTubeAuthoriser:
             url=f"{self.www_url}/@{handle}" if handle else f"{self.www_url}/channel/{channel_id}",
             traits={"uploads_playlist": uploads_playlist(channel)},
         )
+
+
+def may_edit_playlists(scopes: frozenset[str]) -> bool:
+    return bool(scopes & _EDITS_PLAYLISTS)
 
 
 def _permissions_left_out(scopes: frozenset[str]) -> Reconnect:

@@ -9,7 +9,6 @@ the commit. Should the session be forgotten meanwhile, the marker among the vide
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from autorepost_app.domain.clock import Clock
-from autorepost_app.domain.errors import HandleDead, PlatformFault, TryAgain, Verdict
+from autorepost_app.domain.errors import HandleDead, PlatformFault, Rejected, TryAgain
 from autorepost_app.platform_kit.http import Api
 from autorepost_app.platform_kit.protocol import (
     Absent,
@@ -42,12 +41,12 @@ from autorepost_app.platforms.youtube.errors import (
     UnreadAnswer,
     UploadState,
     commit_outcome,
-    processing_verdict,
-    refusal,
     upload_state,
 )
-from autorepost_app.platforms.youtube.limits import OPTIONS, PART_MULTIPLE_BYTES, PORTION_BYTES, with_marker
-from autorepost_app.platforms.youtube.reading import DataApi, bearer, items
+from autorepost_app.platforms.youtube.finishing import Finishing
+from autorepost_app.platforms.youtube.limits import PART_MULTIPLE_BYTES, PORTION_BYTES, with_marker
+from autorepost_app.platforms.youtube.options import chosen, language_fields, moment, names, status_part, yes
+from autorepost_app.platforms.youtube.reading import DataApi, bearer
 from autorepost_app.platforms.youtube.uploads import Uploads
 
 SESSION: Final = "session_uri"
@@ -134,35 +133,41 @@ class YouTubeDestination:
     def search(self, delivery: Delivery, since: datetime) -> Finding:
         return self.uploads.search(delivery, since)
 
-    def processing(self, grant: Grant, external_id: str) -> Verdict | None:
-        """What YouTube says against a video that is already published; None when nothing (yet).
+    def finish(
+        self, delivery: Delivery, handles: Handles, external_id: str, cover: bytes | None = None
+    ) -> tuple[str, ...]:
+        """What follows a publication: playlist, cover, and what YouTube makes of the video. Notes for its creator.
 
-        Raises PlatformFault when the read fails. Says nothing about whether the video was published.
+        May be repeated. Raises PlatformFault where going on later may help: the publication stays published.
         """
-        found = self.data.read("videos.list", grant, {"part": "status", "id": external_id})
-        return next((processing_verdict(video.get("status") or {}) for video in items(found)), None)
+        return Finishing(self.data).finish(delivery, external_id, cover)
 
     # ---- the upload session
 
     def _start(self, delivery: Delivery) -> str:
-        media = delivery.media
+        media, resource = delivery.media, video_resource(delivery)
+        if (at := moment(delivery.options, "publish_at")) and at <= self.clock():
+            raise PlatformFault(_too_late_to_schedule(at))
         response = self.api.call(
             "POST",
             _UPLOAD_PATH,
             params={
                 "uploadType": "resumable",
                 "part": "snippet,status",
-                "notifySubscribers": "true" if _yes_no(delivery.options, "notify_subscribers") else "false",
+                "notifySubscribers": "true" if yes(delivery.options, "notify_subscribers") else "false",
             },
             headers={
                 **bearer(delivery.grant),
                 "X-Upload-Content-Length": str(media.size_bytes),
                 "X-Upload-Content-Type": _MEDIA_TYPES.get(media.facts.container, "video/*"),
             },
-            json=video_resource(delivery),
+            json=resource,
+            # Every later request of the session belongs to this one call.
+            counts="videos.insert",
+            account=delivery.grant.account.external_id,
         )
         if response.status_code != 200:
-            raise refusal(response, self.clock())
+            raise self.data.refused(response, "videos.insert", delivery.grant)
         return self._trusted(response.headers.get("Location", ""))
 
     def _send_portions(self, delivery: Delivery, session: str, received: int, keep: KeepHandles) -> Staged | NotReady:
@@ -248,40 +253,28 @@ def last_part_start(total: int) -> int:
 
 
 def video_resource(delivery: Delivery) -> dict[str, Any]:
-    """What the session is started with. Visibility is always said: a forgotten one means public."""
+    """What the session is started with."""
     text, options = delivery.text, delivery.options
     return {
         "snippet": {
             "title": text.title,
             "description": text.body,
-            "tags": with_marker(text.tags, delivery.marker),
-            "categoryId": _choice(options, "category"),
+            "tags": with_marker([*names(options, "tags"), *text.tags], delivery.marker),
+            "categoryId": chosen(options, "category"),
+            **language_fields(options),
         },
-        "status": {
-            "privacyStatus": _choice(options, "privacy"),
-            "selfDeclaredMadeForKids": _yes_no(options, "made_for_kids"),
-            "containsSyntheticMedia": _yes_no(options, "synthetic_media"),
-        },
+        "status": status_part(options),
     }
 
 
-def _option(options: Mapping[str, object], name: str) -> object:
-    return options.get(name, next(option.default for option in OPTIONS if option.name == name))
-
-
-def _choice(options: Mapping[str, object], name: str) -> str:
-    """Never falls back from a word it does not know: the platform's own default is public."""
-    value, known = _option(options, name), next(option.choices for option in OPTIONS if option.name == name)
-    if not any(value == key for key, _ in known):
-        raise ValueError(f"option {name} is {value!r}")
-    return str(value)
-
-
-def _yes_no(options: Mapping[str, object], name: str) -> bool:
-    value = _option(options, name)
-    if not isinstance(value, bool):
-        raise ValueError(f"option {name} is {value!r}, neither yes nor no")
-    return value
+def _too_late_to_schedule(at: datetime) -> Rejected:
+    # Left to YouTube it would be open to everyone at once, which is not for us to decide on a video that is private.
+    return Rejected(
+        "The time to show the video had passed before it could be sent.",
+        f"publish_at {at.isoformat()}",
+        "youtube.publish_at_passed",
+        remedy="Choose a later time, or none and another answer to who can watch.",
+    )
 
 
 def _new_handles(session: str, delivery: Delivery) -> Handles:

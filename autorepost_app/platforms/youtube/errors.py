@@ -8,165 +8,29 @@ front ends give.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import httpx
 import regex
 
-from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Rejected, TryAgain, Verdict, WaitUntil
+from autorepost_app.domain.errors import PlatformFault, Reconnect, Rejected, TryAgain, Verdict
 from autorepost_app.platform_kit.http import describe, json_object, unclear
 from autorepost_app.platform_kit.protocol import NotDone, Unknown
-from autorepost_app.platforms.youtube.limits import DAY_ZONE
+from autorepost_app.platforms.youtube import rules
+from autorepost_app.platforms.youtube.rules import BUSY, OF_CALL, RULES, Said
 
 NAME: Final = "YouTube"
+CHANNEL_LIMIT: Final = "youtube.uploadLimitExceeded"
 
 
 class UnreadAnswer(RuntimeError):
     """An answer that no rule knows, to a call that may be repeated: a bug of ours, so the run fails loudly."""
 
 
-# --------------------------------------------------------------------------------------------------- table of rules
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What every verdict is made from."""
-
-    code: str
-    detail: str
-    now: datetime
-    after_seconds: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    status: int
-    reasons: frozenset[str]
-    verdict: Callable[[Said], Verdict]
-
-
-def next_midnight(now: datetime) -> datetime:
-    """When the project's daily quota starts anew: midnight Pacific time, which summer time moves."""
-    zone = ZoneInfo(DAY_ZONE)
-    tomorrow = now.astimezone(zone).date() + timedelta(days=1)
-    return datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=zone).astimezone(now.tzinfo)
-
-
-def _try_again(text: str) -> Callable[[Said], Verdict]:
-    return lambda said: TryAgain(text, said.detail, said.code, after_seconds=said.after_seconds)
-
-
-def _reconnect(text: str, *, refresh_first: bool = False) -> Callable[[Said], Verdict]:
-    return lambda said: Reconnect(text, said.detail, said.code, refresh_first=refresh_first)
-
-
-def _rejected(text: str, remedy: str) -> Callable[[Said], Verdict]:
-    return lambda said: Rejected(text, said.detail, said.code, remedy=remedy)
-
-
-def _operator(text: str, remedy: str) -> Callable[[Said], Verdict]:
-    return lambda said: Operator(text, said.detail, said.code, remedy=remedy)
-
-
-def _project_quota(said: Said) -> Verdict:
-    text = "YouTube's uploads for today are used up; we go on when YouTube's next day begins."
-    return WaitUntil(text, said.detail, said.code, at=next_midnight(said.now), limit="YouTube's daily limit")
-
-
-def _channel_quota(said: Said) -> Verdict:
-    text = "This channel has reached YouTube's upload limit; we try again in a day."
-    at = said.now + timedelta(hours=24)
-    return WaitUntil(text, said.detail, said.code, at=at, limit="the channel's daily upload limit")
-
-
-_BUSY: Final = _try_again("YouTube is busy; we try again shortly.")
-_EDIT: Final = "Change it in the publication and send it again."
-_INVALID: Final[Mapping[str, tuple[str, str]]] = {
-    "invalidTitle": ("YouTube does not accept the title.", _EDIT),
-    "invalidDescription": ("YouTube does not accept the description.", _EDIT),
-    "invalidTags": ("YouTube does not accept the tags.", _EDIT),
-    "invalidCategoryId": (
-        "YouTube does not offer this category where the channel is.",
-        "Choose another category in the rule.",
-    ),
-    "invalidPublishAt": ("YouTube does not accept the time of publication.", _EDIT),
-    "invalidFilename": ("YouTube does not accept the name of the file.", "Post the video again under another name."),
-    "invalidVideoMetadata": (
-        "YouTube does not accept the title, description or settings.",
-        "Change them in the publication and send it again.",
-    ),
-    "invalidRecordingDetails": ("YouTube does not accept the recording details.", _EDIT),
-    "defaultLanguageNotSet": (
-        "YouTube asks for the language of the title and description.",
-        "Set a default language in YouTube Studio, then send it again.",
-    ),
-    "mediaBodyRequired": ("YouTube received no video.", "Send it again; if it comes back, tell us."),
-}
-_FORBIDDEN: Final[Mapping[str, tuple[str, str]]] = {
-    "forbiddenPrivacySetting": (
-        "YouTube does not let this channel use the chosen visibility.",
-        "Choose who can watch in the rule, and check the channel's status in YouTube Studio.",
-    ),
-    "forbiddenLicenseSetting": ("YouTube does not let this channel use this licence.", "Check the channel in Studio."),
-    "accountDelegationForbidden": (
-        "This sign-in may not act for the channel.",
-        "Connect again with the channel's owner or manager.",
-    ),
-    "authenticatedUserAccountClosed": ("The YouTube account is closed.", "Connect another channel."),
-    "authenticatedUserAccountSuspended": (
-        "YouTube has suspended this account.",
-        "Settle it with YouTube, or connect another channel.",
-    ),
-}
-_no_channel: Final = _rejected(
-    "This Google account has no YouTube channel yet.",
-    "Create a channel on youtube.com, then connect again.",
-)
-
-RULES: Final = (
-    Rule(400, frozenset({"invalid_grant"}), _reconnect("YouTube no longer lets us in; please connect it again.")),
-    Rule(
-        401,
-        frozenset({"authError", "UNAUTHENTICATED"}),
-        _reconnect("YouTube asks to sign in again; please connect it again.", refresh_first=True),
-    ),
-    Rule(401, frozenset({"youtubeSignupRequired"}), _no_channel),
-    Rule(
-        403,
-        frozenset({"insufficientPermissions", "ACCESS_TOKEN_SCOPE_INSUFFICIENT"}),
-        _reconnect("YouTube was connected without every permission we need; please connect it again and allow all."),
-    ),
-    Rule(
-        403,
-        frozenset({"forbidden"}),
-        _rejected("YouTube does not allow this for the channel.", "Check the channel's status in YouTube Studio."),
-    ),
-    Rule(403, frozenset({"quotaExceeded", "dailyLimitExceeded"}), _project_quota),
-    Rule(403, frozenset({"rateLimitExceeded", "userRateLimitExceeded"}), _BUSY),
-    Rule(400, frozenset({"uploadLimitExceeded"}), _channel_quota),
-    *(Rule(400, frozenset({reason}), _rejected(*words)) for reason, words in _INVALID.items()),
-    *(Rule(403, frozenset({reason}), _rejected(*words)) for reason, words in _FORBIDDEN.items()),
-    Rule(
-        403,
-        frozenset({"accessNotConfigured", "SERVICE_DISABLED"}),
-        _operator("YouTube is not set up here yet. We are looking into it.", "Enable the YouTube Data API v3."),
-    ),
-    *(
-        Rule(
-            status,
-            frozenset({"invalid_client", "unauthorized_client", "redirect_uri_mismatch", "invalid_scope"}),
-            _operator(
-                "Signing in with Google is not set up correctly here. We are looking into it.",
-                "Compare client id, client secret and redirect address with the Google Cloud console.",
-            ),
-        )
-        for status in (400, 401)
-    ),
-)
+# -------------------------------------------------------------------------------------------------------- refusals
 
 
 def _reasons(response: httpx.Response) -> Iterator[str]:
@@ -199,16 +63,40 @@ def _after(response: httpx.Response) -> float | None:
 
 
 def _busy(response: httpx.Response, now: datetime) -> Verdict:
-    return _BUSY(Said(f"youtube.http_{response.status_code}", describe(response), now, _after(response)))
+    return BUSY(Said(f"youtube.http_{response.status_code}", describe(response), now, _after(response)))
 
 
-def refusal(response: httpx.Response, now: datetime) -> PlatformFault:
-    """The fault to raise for a refused call that may be repeated. Raises UnreadAnswer where no rule matches."""
-    if listed := _listed(response, now):
+def refusal(response: httpx.Response, now: datetime, call: str = "") -> PlatformFault:
+    """The fault to raise for a refused call that may be repeated. Raises UnreadAnswer where no rule matches.
+
+    A refusal that is not JSON is not the API's own: a proxy's page, or a front end's.
+    """
+    if listed := _of_call(response, call) or _listed(response, now):
         return PlatformFault(listed)
     if response.status_code in (408, 429) or response.status_code >= 500:
         return PlatformFault(_busy(response, now))
+    if not json_object(response):
+        return unreadable(response)
     raise UnreadAnswer(describe(response))
+
+
+def _of_call(response: httpx.Response, call: str) -> Verdict | None:
+    said = OF_CALL.get(call, {})
+    for reason in _reasons(response):
+        if words := said.get((response.status_code, reason)):
+            return Rejected(words[0], describe(response), f"youtube.{reason}", remedy=words[1])
+    return None
+
+
+def token_refusal(response: httpx.Response, now: datetime, dead: Verdict) -> PlatformFault:
+    """The same for the token endpoint; `dead` is what `invalid_grant` means there, unless the answer says more."""
+    body = json_object(response)
+    if body.get("error") != "invalid_grant":
+        return refusal(response, now)
+    if body.get("error_subtype") == "invalid_rapt":
+        text = "The organisation of this Google account asks to sign in again; please connect YouTube again."
+        return PlatformFault(Reconnect(text, describe(response), "youtube.invalid_rapt"))
+    return PlatformFault(replace(dead, detail=f"{describe(response)} {dead.detail}".strip()))
 
 
 def unreadable(response: httpx.Response) -> PlatformFault:
@@ -219,7 +107,7 @@ def unreadable(response: httpx.Response) -> PlatformFault:
 
 def no_channel(now: datetime) -> PlatformFault:
     """For a list of channels that came back empty."""
-    return PlatformFault(_no_channel(Said("youtube.no_channel", "channels.list mine=true has no items", now)))
+    return PlatformFault(rules.no_channel(Said("youtube.no_channel", "channels.list mine=true has no items", now)))
 
 
 def is_invalid_token(response: httpx.Response) -> bool:
@@ -325,10 +213,7 @@ _FAILURES: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def processing_verdict(status: Mapping[str, Any]) -> Verdict | None:
-    """What became of an uploaded video by its `status` part; None while there is nothing to complain of.
-
-    Raises UnreadAnswer for a reason no rule knows.
-    """
+    """What became of an uploaded video by its `status` part; None while there is nothing to complain of."""
     upload, detail = status.get("uploadStatus"), f"videos.list status {dict(status)}"
     if upload == "rejected":
         return _after_upload(_REJECTIONS, str(status.get("rejectionReason")), detail)
@@ -341,7 +226,6 @@ def processing_verdict(status: Mapping[str, Any]) -> Verdict | None:
 
 
 def _after_upload(words: Mapping[str, tuple[str, str]], reason: str, detail: str) -> Verdict:
-    if reason not in words:
-        raise UnreadAnswer(detail)
-    text, remedy = words[reason]
+    # A reason that is newer than this list changes nothing of what it is: the video is down.
+    text, remedy = words.get(reason, (f"YouTube took the video down and gives “{reason}” as the reason.", _RIGHTS))
     return Rejected(text, detail, f"youtube.{reason}", remedy=remedy)

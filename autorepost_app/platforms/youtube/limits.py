@@ -1,4 +1,4 @@
-"""What does YouTube accept as a Short: file, words, choices and calls per day?
+"""What does YouTube accept as a Short: file, words and calls per day?
 
 Evidence letters as in the platform reference: P Google's own pages or discovery document, C working code or its issues,
 U unverified. Read on 23 November 2026.
@@ -11,11 +11,12 @@ U unverified. Read on 23 November 2026.
     tags 500 characters in all; a comma between tags counts,
       a tag with a space counts two more (quotes)           P  videos resource
     100 videos.insert a day for the whole project           P  since 1 June 2026
-    10,000 units a day for all the rest, a list call is 1   P
+    10,000 units a day for all the rest: a list call is 1,
+      thumbnails.set and playlistItems.insert are 50 each   P
     both counted from midnight Pacific time                 P
     a channel's own daily limit: unpublished                C  uploadLimitExceeded, clears within 24 h
     encoding advice 1080x1920, 24-60 frames a second        U
-    names and numbers of categories                         U  they differ little by region; 22 exists everywhere
+    cover picture JPEG or PNG, at most 52,428,800 bytes     P  discovery document, since 14 September 2026
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ import regex
 
 from autorepost_app.domain.captions import cut_to, utf16_units
 from autorepost_app.domain.media import MediaLimits
-from autorepost_app.platform_kit.options import Option, OptionKind
 from autorepost_app.platform_kit.protocol import PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
 
 DAY_ZONE: Final = "America/Los_Angeles"
@@ -41,6 +41,8 @@ DESCRIPTION_LIMIT_BYTES: Final = 5000
 TAGS_LIMIT: Final = 500
 MARKER_ROOM: Final = 40
 """Kept free among the tags for the one that lets us find our own video again."""
+
+COVER_LIMIT_BYTES: Final = 52_428_800
 
 FALLBACK_TITLE: Final = "Short video"
 
@@ -61,10 +63,26 @@ QUOTAS: Final = (
         zone=DAY_ZONE,
     ),
     QuotaRule(
+        # The limit is the channel's own and unpublished: it becomes known when YouTube says that it is reached.
+        name="channel_uploads",
+        label="YouTube uploads a day of one channel",
+        scope="account",
+        costs={"videos.insert": 1},
+        limit=None,
+        window_seconds=24 * 3600,
+    ),
+    QuotaRule(
         name="units",
         label="YouTube questions a day, all customers together",
         scope="app",
-        costs={"channels.list": 1, "playlistItems.list": 1, "videos.list": 1},
+        unit="units",
+        costs={
+            "channels.list": 1,
+            "playlistItems.list": 1,
+            "videos.list": 1,
+            "playlistItems.insert": 50,
+            "thumbnails.set": 50,
+        },
         limit=10_000,
         zone=DAY_ZONE,
     ),
@@ -75,57 +93,6 @@ RECONCILE: Final = ReconcilePlan(
     # How long a session answers is not published ("about a week", U): within a day it is sure to.
     give_up_after_seconds=24 * 3600,
     request_lifetime_seconds=600,
-)
-
-OPTIONS: Final = (
-    Option(
-        name="privacy",
-        label="Who can watch",
-        default="public",
-        kind=OptionKind.CHOICE,
-        choices=(("public", "Everyone"), ("unlisted", "Everyone with the link"), ("private", "Only me")),
-    ),
-    Option(
-        name="made_for_kids",
-        label="Made for kids",
-        default=False,
-        description="The law asks every creator to say so. It switches off comments and personalised ads.",
-    ),
-    Option(
-        name="synthetic_media",
-        label="Altered or made by AI",
-        default=False,
-        description="Say yes when something that looks real was altered or made by AI. YouTube shows a label.",
-    ),
-    Option(
-        name="notify_subscribers",
-        label="Tell subscribers",
-        default=True,
-        description="Subscribers who asked for notifications get one.",
-    ),
-    Option(
-        name="category",
-        label="Category",
-        default="22",
-        kind=OptionKind.CHOICE,
-        choices=(
-            ("1", "Film & Animation"),
-            ("2", "Autos & Vehicles"),
-            ("10", "Music"),
-            ("15", "Pets & Animals"),
-            ("17", "Sports"),
-            ("19", "Travel & Events"),
-            ("20", "Gaming"),
-            ("22", "People & Blogs"),
-            ("23", "Comedy"),
-            ("24", "Entertainment"),
-            ("25", "News & Politics"),
-            ("26", "Howto & Style"),
-            ("27", "Education"),
-            ("28", "Science & Technology"),
-            ("29", "Nonprofits & Activism"),
-        ),
-    ),
 )
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import httpx
 
 from autorepost_app.domain.clock import Clock
+from autorepost_app.domain.errors import PlatformFault, WaitUntil
 from autorepost_app.platform_kit.http import Api, json_object
-from autorepost_app.platform_kit.protocol import Grant
-from autorepost_app.platforms.youtube.errors import refusal, unreadable
+from autorepost_app.platform_kit.protocol import Allowance, Grant
+from autorepost_app.platforms.youtube.errors import CHANNEL_LIMIT, refusal, unreadable
+from autorepost_app.platforms.youtube.limits import QUOTAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,33 @@ class DataApi:
             counts=call,
             account=grant.account.external_id,
         )
-        return self.body(response)
-
-    def body(self, response: httpx.Response) -> dict[str, Any]:
-        """What a call answered that cannot do without its answer."""
         if not response.is_success:
-            raise refusal(response, self.clock())
-        body = json_object(response)
-        if not body:
-            raise unreadable(response)
-        return body
+            raise self.refused(response, call, grant)
+        return answered(response)
+
+    def refused(self, response: httpx.Response, call: str, grant: Grant) -> PlatformFault:
+        """The fault to raise. A limit that YouTube calls used up is told to the meter, so that others wait as well."""
+        fault = refusal(response, self.clock(), call)
+        if isinstance(fault.verdict, WaitUntil):
+            quota, scope = limit_reached(fault.verdict.code, call)
+            told = Allowance(remaining=0, resets_at=fault.verdict.at)
+            self.api.meter.settle(quota, grant.account.external_id if scope == "account" else "", told)
+        return fault
+
+
+def answered(response: httpx.Response) -> dict[str, Any]:
+    """The body of a success. Raises PlatformFault where it is none: nothing may be concluded from it."""
+    body = json_object(response)
+    if not body:
+        raise unreadable(response)
+    return body
+
+
+def limit_reached(code: str, call: str) -> tuple[str, str]:
+    """Name and scope of the rule behind a refusal."""
+    if code == CHANNEL_LIMIT:
+        return "channel_uploads", "account"
+    return next((rule.name, rule.scope) for rule in QUOTAS if rule.scope == "app" and call in rule.costs)
 
 
 def bearer(grant: Grant) -> dict[str, str]:

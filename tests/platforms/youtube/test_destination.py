@@ -103,6 +103,8 @@ def test_the_chosen_visibility_and_labels_are_sent(channel: Any) -> None:
         "privacyStatus": "unlisted",
         "selfDeclaredMadeForKids": True,
         "containsSyntheticMedia": True,
+        "license": "youtube",
+        "embeddable": True,
     }
     assert sent["snippet"]["categoryId"] == "26"
 
@@ -526,24 +528,6 @@ def test_a_channel_connected_without_its_playlist_is_asked_for_it(channel: Any) 
 
 
 # --------------------------------------------------------------------------------------------------- afterwards
-
-
-def test_a_video_taken_down_later_is_told_in_words(channel: Any) -> None:
-    channel.stage()
-    channel.control.fault(LAST, "processing_failed", reason="copyright")
-    outcome = channel.commit()
-    assert isinstance(outcome, Done)
-    channel.control.advance(60)
-    verdict = channel.destination.processing(channel.grant, outcome.external_id)
-    assert isinstance(verdict, Rejected)
-    assert "copyright" in verdict.text
-    assert isinstance(channel.check(), Live)
-
-
-def test_a_video_in_good_health_gives_nothing_to_tell(channel: Any) -> None:
-    outcome = resume(channel)
-    channel.control.advance(60)
-    assert channel.destination.processing(channel.grant, outcome.external_id) is None
 
 
 def test_no_secret_shows_in_what_is_printed(channel: Any) -> None:

@@ -15,11 +15,11 @@ from autorepost_app.platforms.youtube.errors import (
     Unfinished,
     UnreadAnswer,
     commit_outcome,
-    next_midnight,
     processing_verdict,
     refusal,
     upload_state,
 )
+from autorepost_app.platforms.youtube.rules import next_midnight
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 TOTAL = 1000
@@ -96,14 +96,19 @@ def test_what_becomes_of_a_video_later_is_told_in_words(status: dict[str, str], 
     assert type(verdict) is MEANING[kind]
 
 
+def test_a_reason_newer_than_our_list_is_passed_on_as_it_is() -> None:
+    verdict = processing_verdict({"uploadStatus": "rejected", "rejectionReason": "brandNew"})
+    assert isinstance(verdict, Rejected)
+    assert "brandNew" in verdict.text
+    assert verdict.remedy
+
+
 @pytest.mark.parametrize("upload", ["uploaded", "processed"])
 def test_a_video_in_good_health_gives_no_verdict(upload: str) -> None:
     assert processing_verdict({"uploadStatus": upload}) is None
 
 
 def test_a_reason_nobody_listed_is_a_bug_and_not_a_guess() -> None:
-    with pytest.raises(UnreadAnswer):
-        processing_verdict({"uploadStatus": "rejected", "rejectionReason": "brandNew"})
     with pytest.raises(UnreadAnswer):
         refusal(error(400, "brandNew"), NOW)
     with pytest.raises(UnreadAnswer):

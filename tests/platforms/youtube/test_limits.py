@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from autorepost_app.platform_kit.protocol import PostText
 from autorepost_app.platforms.youtube.limits import (
     MARKER_ROOM,
-    OPTIONS,
     TAGS_LIMIT,
     TEXT,
     fit,
@@ -132,8 +131,3 @@ def test_our_marker_always_finds_room_beside_fitted_tags(text: PostText, marker:
 def test_a_marker_longer_than_its_room_pushes_out_tags_never_itself() -> None:
     sent = with_marker(["x" * 400, "y"], "m" * 200)
     assert sent == ["m" * 200, "y"]
-
-
-def test_every_option_starts_from_a_choice_it_offers() -> None:
-    for option in OPTIONS:
-        assert isinstance(option.default, bool) or option.default in dict(option.choices)
