@@ -20,7 +20,8 @@ from autorepost_app.platform_kit.protocol import (
 from autorepost_app.platforms.x.auth import OAUTH, XAuthoriser
 from autorepost_app.platforms.x.destination import OPTIONS, XDestination
 from autorepost_app.platforms.x.errors import PLATFORM_NAME
-from autorepost_app.platforms.x.limits import MEDIA, QUOTAS, TEXT
+from autorepost_app.platforms.x.limits import MEDIA, QUOTAS
+from autorepost_app.platforms.x.text import TEXT
 
 RECONCILE: Final = ReconcilePlan(read_after_seconds=(5, 30, 120, 600, 3600), give_up_after_seconds=3660)
 """A read never proves absence on X (lag, withheld posts): after the read at one hour a person decides."""

@@ -32,9 +32,10 @@ from autorepost_app.platform_kit.protocol import (
     Undecided,
     Unknown,
 )
+from autorepost_app.platforms.x.entities import links_in
 from autorepost_app.platforms.x.errors import body_of, data_of, post_id_of, processing_fault, wants_smaller_pieces
-from autorepost_app.platforms.x.limits import SEGMENT_BYTES, SEGMENTS_MAX, SMALLEST_SEGMENT_BYTES, links_in
-from autorepost_app.platforms.x.words import are_ours
+from autorepost_app.platforms.x.likeness import are_ours
+from autorepost_app.platforms.x.limits import SEGMENT_BYTES, SEGMENTS_MAX, SMALLEST_SEGMENT_BYTES
 
 MEDIA_TYPES: Final = {"mp4": "video/mp4", "mov": "video/quicktime"}
 KEEP_EVERY_SEGMENTS: Final = 16

@@ -10,7 +10,7 @@ import pytest
 from autorepost_app.domain.errors import PlatformFault, TryAgain
 from autorepost_app.platform_kit.protocol import Absent, Done, Live, PostText, Undecided
 from autorepost_app.platforms.x import destination
-from autorepost_app.platforms.x.words import are_ours
+from autorepost_app.platforms.x.likeness import are_ours
 
 
 def published(publication: Any) -> Any:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from autorepost_app.platforms.x.limits import links_in
+from autorepost_app.platforms.x.entities import links_in
 
 _SHORT: Final = re.compile(r"https://t\.co/\w+")
 _LINK: Final = "\ufffc"
