@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -43,6 +44,7 @@ from autorepost_app.sandbox.server import SandboxServer
 
 MEDIA = Path(__file__).parents[2] / "media"
 CALLBACK = "http://127.0.0.1:8080/oauth/instagram/callback"
+_numbers = count(1)
 CAPTION = "Sunday bread 🥖 #sourdough"
 
 
@@ -189,6 +191,31 @@ def sandbox() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture(scope="session")
+def shared_sandbox() -> Iterator[SandboxServer]:
+    """One for all tests that take people and settings of their own and leave the time alone: starting costs most."""
+    with SandboxServer() as server:
+        yield server
+
+
+@pytest.fixture
+def shared(shared_sandbox: SandboxServer, http: httpx.Client) -> Iterator[Control]:
+    control = Control(shared_sandbox, http)
+    before = control.ask("GET", "/settings")["instagram"]
+    control.settings(processing_seconds=0)
+    yield control
+    control.heal()
+    control.settings(**before)
+
+
+@pytest.fixture
+def handle(shared: Control) -> str:
+    """Somebody who is new in the shared sandbox."""
+    name = f"ada.{next(_numbers)}"
+    shared.account(name)
+    return name
+
+
+@pytest.fixture(scope="session")
 def http() -> Iterator[httpx.Client]:
     with httpx.Client(timeout=10.0) as client:
         yield client
@@ -246,18 +273,25 @@ def rendition(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
-@pytest.fixture
-def clip(rendition: Path) -> Iterator[FileOnDisk]:
+@pytest.fixture(scope="session")
+def files_url(rendition: Path) -> Iterator[str]:
+    """A public place for files: what Instagram is sent to when it fetches by itself."""
+
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None: ...
 
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(rendition.parent))) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        facts = MediaFacts("mp4", rendition.stat().st_size, 7.035, 1920, 1080, 30.0, "h264", faststart=True)
-        yield FileOnDisk(rendition, f"http://127.0.0.1:{server.server_port}", facts)
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def clip(rendition: Path, files_url: str) -> FileOnDisk:
+    facts = MediaFacts("mp4", rendition.stat().st_size, 7.035, 1920, 1080, 30.0, "h264", faststart=True)
+    return FileOnDisk(rendition, files_url, facts)
 
 
 @pytest.fixture
