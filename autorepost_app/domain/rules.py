@@ -55,8 +55,8 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Do not repost it; `reason` completes "Left out because ...". `ahead` rules out before any row is made:
-    the post is older than the rule."""
+    """Do not repost it; `reason` completes "Left out because ...". `ahead` rules out before any row is made: the post
+    is older than the rule, or the rule is paused. A later decision of its person may still take the post along."""
 
     reason: str
     ahead: bool = False
@@ -67,7 +67,7 @@ def decide(rule: Rule, post: SourcePost, detected_at: datetime) -> Take | Leave:
     if post.posted_at < rule.watermark_at:
         return Leave("it was posted before this rule began", ahead=True)
     if rule.paused:
-        return Leave("the rule was paused when it was found")
+        return Leave("the rule was paused when it was found", ahead=True)
     if post.kind != "video":
         return Leave("it is a photo post and only videos are reposted")
     reason = _filtered_out(rule.filter, post)

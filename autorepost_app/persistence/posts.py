@@ -1,4 +1,4 @@
-"""How are posts, their files and the rules that speak of them read and written?"""
+"""How are posts and their files read and written?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy import Select, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
@@ -18,8 +18,6 @@ from autorepost_app.persistence.models import (
     Post,
     Publication,
     Rendition,
-    Rule,
-    RuleDestination,
 )
 
 
@@ -66,22 +64,34 @@ def newest(session: Session, limit: int) -> list[Post]:
 
 
 def offer(session: Session, *, now: datetime, until: datetime, limit: int) -> list[Post]:
-    """Claims the posts that have something due and no run on its way, the longest due first, until `until`."""
-    due_at = (
-        select(func.min(Publication.due_at))
-        .where(Publication.post_id == Post.id, Publication.state.in_(UNSENT))
+    """Claims, until `until`, posts that have something due and no run on its way: one of each tenant in turn, of each
+    tenant the oldest first. So a queue that a limit has held up delays nobody else's posts."""
+    chosen = list(session.scalars(_in_turn(now, limit)))
+    statement = update(Post).where(Post.id.in_(chosen)).values(offered_until=until).returning(Post)
+    claimed = {row.id: row for row in session.scalars(statement, execution_options={"populate_existing": True})}
+    return [claimed[post_id] for post_id in chosen]
+
+
+def _in_turn(now: datetime, limit: int) -> Select[str]:
+    free = or_(Post.offered_until.is_(None), Post.offered_until < now)
+    wanted_at = func.min(Publication.publish_at)
+    turn = func.row_number().over(partition_by=Publication.tenant_id, order_by=(wanted_at, Publication.post_id))
+    due = (
+        select(Publication.post_id, turn.label("turn"), wanted_at.label("wanted_at"))
+        .join(Post, Post.id == Publication.post_id)
+        .where(Publication.state.in_(UNSENT), Publication.due_at <= now, free)
         .where(or_(Publication.lease_until.is_(None), Publication.lease_until < now))
-        .scalar_subquery()
+        .group_by(Publication.tenant_id, Publication.post_id)
+        .cte("due")
     )
-    chosen = (
+    return (
         select(Post.id)
-        .where(or_(Post.offered_until.is_(None), Post.offered_until < now), due_at <= now)
-        .order_by(due_at)
+        .join(due, due.c.post_id == Post.id)
+        .where(free)  # asked again of the locked row: another tick may have claimed it meanwhile
+        .order_by(due.c.turn, due.c.wanted_at)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Post)
     )
-    statement = update(Post).where(Post.id.in_(chosen)).values(offered_until=until).returning(Post)
-    return list(session.scalars(statement, execution_options={"populate_existing": True}))
 
 
 def finished(session: Session, *, before: datetime) -> list[PostIdentity]:
@@ -146,33 +156,3 @@ def save_rendition(session: Session, values: Mapping[str, Any]) -> Rendition:
     return session.scalars(
         select(Rendition).where(Rendition.original_id == values["original_id"], Rendition.spec == values["spec"])
     ).one()
-
-
-def rules_of_source(session: Session, connection_id: str) -> list[tuple[Rule, list[RuleDestination]]]:
-    """The rules that are not deleted, in the order in which they were made, each with its destinations."""
-    rules = session.scalars(
-        select(Rule)
-        .where(Rule.source_connection_id == connection_id, Rule.deleted_at.is_(None))
-        .order_by(Rule.created_at, Rule.id)
-    ).all()
-    destinations = session.scalars(
-        select(RuleDestination)
-        .where(RuleDestination.rule_id.in_([rule.id for rule in rules]))
-        .order_by(RuleDestination.id)
-    ).all()
-    return [(rule, [row for row in destinations if row.rule_id == rule.id]) for rule in rules]
-
-
-def rules_of_tenant(session: Session) -> list[Rule]:
-    return list(session.scalars(select(Rule).where(Rule.deleted_at.is_(None)).order_by(Rule.created_at, Rule.id)))
-
-
-def add_rule(session: Session, values: Mapping[str, Any], destinations: Iterable[Mapping[str, Any]]) -> Rule:
-    rule = Rule(**values)
-    session.add(rule)
-    session.flush()
-    session.add_all(
-        RuleDestination(tenant_id=rule.tenant_id, rule_id=rule.id, **destination) for destination in destinations
-    )
-    session.flush()
-    return rule

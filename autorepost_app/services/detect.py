@@ -10,21 +10,18 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from autorepost_app.domain.connections import ConnectionStatus
 from autorepost_app.domain.errors import PlatformFault, Reconnect, WaitUntil
 from autorepost_app.domain.identity import Scope, SystemScope
 from autorepost_app.domain.posts import PostIdentity, SourcePost
-from autorepost_app.domain.publications import State
-from autorepost_app.domain.rules import Leave, Rule, decide
-from autorepost_app.persistence import connections, ledger, posts, publications
-from autorepost_app.persistence.engine import Session
-from autorepost_app.persistence.models import Connection, Post, Publication
+from autorepost_app.persistence import connections, posts
+from autorepost_app.persistence import rules as kept
+from autorepost_app.persistence.models import Connection
 from autorepost_app.platform_kit.protocol import Grant
-from autorepost_app.services import tokens
+from autorepost_app.services import promises, tokens
 from autorepost_app.services.house import House
 from autorepost_app.services.rules import rule_from_rows
 
@@ -42,14 +39,6 @@ class Detected:
     posts: tuple[PostIdentity, ...] = ()
     promised: int = 0
     fault: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Promise:
-    """A publication to be, and why it will be skipped, if it will."""
-
-    values: dict[str, Any] = field(repr=False)
-    leave: str | None
 
 
 def poll_due(house: House, scope: SystemScope, *, limit: int, workers: int = 16) -> list[Detected]:
@@ -78,9 +67,12 @@ def detect(house: House, scope: SystemScope, connection: Connection) -> Detected
         return Detected(connection.id, fault=fault.verdict.text)
     now = house.clock()
     with house.db.system(scope) as session:
-        rules = [rule_from_rows(*pair) for pair in posts.rules_of_source(session, connection.id)]
+        kept.hold_source(session, connection.id)
+        rules = [rule_from_rows(*pair) for pair in kept.of_source(session, connection.id)]
         added = posts.add(session, [_post_row(connection, each, now) for each in found])
-        promised = sum(_promise(house, session, post, rules, now) for post in added)
+        promised = sum(promises.promise_found(house, session, post, rules, now) for post in added)
+        if deep:  # a rule whose maker died before it had looked back does so now
+            promised += promises.promise_known(session, connection, rules, now)
         connections.polled_well(
             session,
             connection.id,
@@ -154,104 +146,3 @@ def _post_row(connection: Connection, post: SourcePost, now: datetime) -> dict[s
         "posted_at": post.posted_at,
         "detected_at": now,
     }
-
-
-def source_post(post: Post) -> SourcePost:
-    """The row as the source listed it."""
-    return SourcePost(
-        external_post_id=post.external_post_id,
-        posted_at=post.posted_at,
-        caption=post.caption,
-        url=post.url,
-        duration_seconds=post.duration_seconds,
-        width=post.width,
-        height=post.height,
-        cover_url=post.cover_url,
-        kind=post.kind,
-        counts=post.counts,
-    )
-
-
-def _promise(house: House, session: Session, post: Post, rules: list[Rule], now: datetime) -> int:
-    """Writes the publications that the rules promise for one post; the first rule to name a destination has it."""
-    wanted: dict[str, _Promise] = {}
-    for rule in rules:
-        decision = decide(rule, source_post(post), now)
-        if isinstance(decision, Leave) and decision.ahead:
-            continue
-        for destination in rule.destinations:
-            connection = connections.get(session, destination.connection_id)
-            leave = decision.reason if isinstance(decision, Leave) else _gone(connection)
-            values = {
-                **_publication_row(post, connection, rule.id, now),
-                "publish_at": now if isinstance(decision, Leave) else decision.due_at,
-                "template": destination.template,
-                "options": dict(destination.options),
-            }
-            promise = _Promise(values, leave)
-            if connection.id not in wanted or wanted[connection.id].leave is not None:
-                wanted[connection.id] = promise
-    made = publications.promise(session, [promise.values for promise in wanted.values()])
-    _tell(house, session, post, wanted, made, now)
-    for row in made:
-        reason = wanted[row.connection_id].leave
-        if reason is not None:
-            publications.move(session, "skip", row, now=now, reason=f"Left out because {reason}.")
-    return sum(row.state == State.DETECTED for row in made)
-
-
-def _gone(connection: Connection) -> str | None:
-    """What a person has disconnected gathers no backlog, to be let loose by connecting again months later."""
-    disconnected = connection.status == ConnectionStatus.DISCONNECTED
-    return f"@{connection.handle} was disconnected when it was found" if disconnected else None
-
-
-def _publication_row(post: Post, connection: Connection, rule_id: str, now: datetime) -> dict[str, Any]:
-    return {
-        "id": str(uuid.uuid4()),
-        "tenant_id": post.tenant_id,
-        "post_id": post.id,
-        "rule_id": rule_id,
-        "connection_id": connection.id,
-        "platform": connection.platform,
-        "external_account_id": connection.external_account_id,
-        "source_platform": post.platform,
-        "source_post_id": post.external_post_id,
-        "created_at": now,
-        "state_at": now,
-        "due_at": now,
-    }
-
-
-def _tell(
-    house: House,
-    session: Session,
-    post: Post,
-    wanted: dict[str, _Promise],
-    made: list[Publication],
-    now: datetime,
-) -> None:
-    if not wanted:
-        return
-    source = house.platforms.manifest(post.platform).name
-    ledger.tell(
-        session,
-        tenant_id=post.tenant_id,
-        at=now,
-        kind="post.detected",
-        text=f"A new post was found on {source}.",
-        post_id=post.id,
-        connection_id=post.connection_id,
-    )
-    promised = {row.connection_id for row in made}
-    for connection_id, promise in wanted.items():
-        if connection_id not in promised:
-            ledger.tell(
-                session,
-                tenant_id=post.tenant_id,
-                at=now,
-                kind="publication.already_promised",
-                text=f"{house.platforms.manifest(promise.values['platform']).name} has or gets this video already.",
-                post_id=post.id,
-                connection_id=connection_id,
-            )

@@ -24,8 +24,8 @@ from autorepost_app.persistence.models import Original, Post, Publication
 from autorepost_app.persistence.publications import Proof
 from autorepost_app.platform_kit.protocol import Downloaded, Grant
 from autorepost_app.services import tokens
-from autorepost_app.services.detect import source_post
 from autorepost_app.services.house import House
+from autorepost_app.services.promises import source_post
 
 Progress = Callable[[str, float], None]
 """Called with the step's name and the fraction done, 0 to 1."""

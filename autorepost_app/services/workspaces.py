@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autorepost_app.domain.identity import SystemScope, TenantScope
-from autorepost_app.persistence import ledger, posts
+from autorepost_app.persistence import ledger, rules
 from autorepost_app.persistence.models import Rule, Tenant
 from autorepost_app.services.house import House
 
@@ -19,4 +19,4 @@ def open_workspace(house: House, *, name: str, slug: str, owner_email: str) -> T
 
 def rules_of(house: House, scope: TenantScope) -> list[Rule]:
     with house.db.tenant(scope) as session:
-        return posts.rules_of_tenant(session)
+        return rules.of_tenant(session)

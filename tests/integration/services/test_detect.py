@@ -187,19 +187,6 @@ def test_a_filtered_post_is_skipped_and_says_why(
     assert (found.promised, row.state, row.reason) == (0, State.SKIPPED, reason)
 
 
-def test_posts_found_while_the_rule_is_paused_stay_left_out(
-    world: Any, sandbox: Any, listen: Any, owner_connection: psycopg.Connection[Any]
-) -> None:
-    listen("x")
-    owner_connection.execute("update rules set paused_at = now()")
-    sandbox.post()
-    world.detect()
-    owner_connection.execute("update rules set paused_at = null")
-    world.detect()
-
-    assert world.publication("x").reason == "Left out because the rule was paused when it was found."
-
-
 def test_a_disconnected_destination_gathers_no_backlog(
     world: Any, sandbox: Any, listen: Any, owner_connection: psycopg.Connection[Any]
 ) -> None:

@@ -44,7 +44,7 @@ def test_every_post_is_taken_at_a_time_or_left_for_a_reason(
             assert not paused
         case Leave(reason, ahead):
             assert reason
-            assert ahead is (post.posted_at < watermark)
+            assert ahead is (paused or post.posted_at < watermark)
 
 
 @given(POSTS)
@@ -103,12 +103,14 @@ def test_what_was_left_out_can_be_read(rule: Rule, post: SourcePost, reason: str
     assert left.reason == reason
 
 
-def test_a_backlog_post_is_told_apart_from_a_post_that_the_rule_refuses() -> None:
+def test_a_post_that_may_yet_be_taken_along_is_told_apart_from_one_that_the_rule_refuses() -> None:
     old = decide(RULE, replace(POST, posted_at=NOON - timedelta(days=2)), NOON)
+    paused = decide(replace(RULE, paused=True), POST, NOON)
     photo = decide(RULE, replace(POST, kind="photo"), NOON)
     assert isinstance(old, Leave)
+    assert isinstance(paused, Leave)
     assert isinstance(photo, Leave)
-    assert (old.ahead, photo.ahead) == (True, False)
+    assert (old.ahead, paused.ahead, photo.ahead) == (True, True, False)
 
 
 def test_a_length_the_source_does_not_tell_leaves_the_post_in() -> None:
