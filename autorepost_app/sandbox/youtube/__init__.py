@@ -21,12 +21,14 @@ from autorepost_app.sandbox.youtube.quota import Quota
 from autorepost_app.sandbox.youtube.records import (
     AccountOptions,
     AppSettings,
+    CoverSession,
     Playlist,
     PlaylistEntry,
     Session,
     Video,
 )
 from autorepost_app.sandbox.youtube.studio import Studio
+from autorepost_app.sandbox.youtube.thumbnails import Thumbnails
 from autorepost_app.sandbox.youtube.upload import Uploads
 
 
@@ -44,14 +46,17 @@ class YouTube(Platform):
         self.videos = Table(world.store, "youtube.video", Video)
         self.playlists = Table(world.store, "youtube.playlist", Playlist)
         self.entries = Table(world.store, "youtube.playlist_item", PlaylistEntry)
+        self.covers = Table(world.store, "youtube.cover", CoverSession)
         self.quota = Quota(self)
         self.login = Login(self)
         self._uploads = Uploads(self)
-        self._channel = Channel(self)
+        self.channel = Channel(self)
         self._playlists = Playlists(self)
+        self._thumbnails = Thumbnails(self)
 
     def calls(self) -> Sequence[Call]:
-        return [*self.login.calls(), *self._uploads.calls(), *self._channel.calls(), *self._playlists.calls()]
+        desks = (self.login, self._uploads, self.channel, self._playlists, self._thumbnails)
+        return [call for desk in desks for call in desk.calls()]
 
     def desks(self) -> Sequence[Desk]:
         return [self.login.desk]
@@ -74,7 +79,8 @@ class YouTube(Platform):
         return base64.urlsafe_b64encode(number.to_bytes(8) * (size // 8)).decode().rstrip("=")
 
     def account_in(self, ask: Ask) -> str | None:
-        session = self.sessions.get(ask.query_params.get("upload_id", ""))
+        upload = ask.query_params.get("upload_id", "")
+        session = self.sessions.get(upload) or self.covers.get(upload)
         return session.account_id if session else None
 
     def upload_status(self, video: Video, at: datetime) -> str:

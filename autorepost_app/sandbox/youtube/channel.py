@@ -1,4 +1,4 @@
-"""The Data API around a channel: its videos, playlists, thumbnails, and changing a video by id."""
+"""The Data API around a channel: itself, its videos, and changing a video by id."""
 
 import json
 from typing import TYPE_CHECKING
@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from autorepost_app.sandbox import pages
-from autorepost_app.sandbox.footage import BLOCK
 from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.youtube import metadata, shapes
-from autorepost_app.sandbox.youtube.login import EDITORS, READERS, UPLOADERS
+from autorepost_app.sandbox.youtube.login import EDITORS, READERS
 from autorepost_app.sandbox.youtube.records import Video
 
 if TYPE_CHECKING:
     from autorepost_app.sandbox.youtube import YouTube
-
-_THUMBNAIL_MAX = 52428800
 
 
 class Channel:
@@ -31,7 +28,6 @@ class Channel:
             Call("api", "DELETE", base + "/videos", "videos.delete", self.delete),
             Call("api", "GET", base + "/search", "search.list", self.search),
             Call("api", "GET", base + "/videoCategories", "videoCategories.list", self.categories),
-            Call("api", "POST", "/upload" + base + "/thumbnails/set", "thumbnails.set", self.thumbnail),
             Call("www", "GET", "/shorts/{id}", "video.page", self.page),
             Call("www", "GET", "/watch", "video.page", self.page),
         ]
@@ -77,7 +73,7 @@ class Channel:
                 found.append(self._platform.resource(video, parts - {"processingDetails", "fileDetails"}, at))
         return self._platform.json(shapes.listing("youtube#video", found))
 
-    def _own(self, account: Account, video_id: str) -> Video:
+    def own(self, account: Account, video_id: str) -> Video:
         video = self._platform.videos.get(video_id)
         if video is None or video.deleted:
             raise shapes.refuse(404, "videoNotFound", "The video that you are trying to change cannot be found.")
@@ -93,7 +89,7 @@ class Channel:
             body = json.loads(raw)
         except ValueError:
             raise shapes.refuse(400, "parseError", "Parse Error", "global") from None
-        video = self._own(account, str(body.get("id", "")))
+        video = self.own(account, str(body.get("id", "")))
         parts = metadata.parts_of(ask.query_params.get("part", ""))
         written = metadata.checked(body, parts, self._platform.world.clock.now())
         # A named part is replaced as a whole: what the body leaves out is reset.
@@ -107,7 +103,7 @@ class Channel:
     async def delete(self, ask: Ask) -> Response:
         account = self._platform.login.with_channel(ask, EDITORS)
         self._platform.quota.charge("units", 50)
-        video = self._own(account, ask.query_params.get("id", ""))
+        video = self.own(account, ask.query_params.get("id", ""))
         self._platform.remove_post(video.id)
         return Response(status_code=204)
 
@@ -126,30 +122,6 @@ class Channel:
         ]
         return self._platform.json({"kind": "youtube#videoCategoryListResponse", "items": items})
 
-    async def thumbnail(self, ask: Ask) -> Response:
-        account = self._platform.login.with_channel(ask, UPLOADERS)
-        self._platform.quota.charge("units", 50)
-        video = self._own(account, ask.query_params.get("videoId", ""))
-        size, head = await _measured(ask)
-        if size == 0:
-            raise shapes.refuse(400, "mediaBodyRequired", "The request does not include the image content.")
-        if size > _THUMBNAIL_MAX:
-            raise shapes.refuse(413, "uploadTooLarge", "The image is too large.", "youtube.thumbnail")
-        if not head.startswith((b"\xff\xd8\xff", b"\x89PNG")):
-            raise shapes.refuse(400, "invalidImage", "The provided image content is invalid.", "youtube.thumbnail")
-        if not account.options["custom_thumbnails"] or not self._may_have_thumbnail(video):
-            text = "The thumbnail can't be set for the specified video."
-            raise shapes.refuse(403, "forbidden", text, "youtube.thumbnail")
-        video.has_thumbnail = True
-        self._platform.videos.put(video)
-        picture = {"url": f"{self._platform.url('www')}/vi/{video.id}/default.jpg", "width": 120, "height": 90}
-        return self._platform.json({"kind": "youtube#thumbnailSetResponse", "items": [{"default": picture}]})
-
-    def _may_have_thumbnail(self, video: Video) -> bool:
-        if not is_short(video):
-            return True
-        return self._platform.upload_status(video, self._platform.world.clock.now()) == "processed"
-
     async def page(self, ask: Ask) -> Response:
         return self._platform.page_of(ask.path_params.get("id") or ask.query_params.get("v", ""))
 
@@ -160,11 +132,3 @@ def uploads_of(channel_id: str) -> str:
 
 def is_short(video: Video) -> bool:
     return video.facts is not None and video.facts.aspect <= 1.0 and video.facts.duration_seconds <= 180
-
-
-async def _measured(ask: Ask) -> tuple[int, bytes]:
-    size, head = 0, b""
-    async for chunk in ask.stream():
-        head = head or chunk[:BLOCK]
-        size += len(chunk)
-    return size, head

@@ -68,3 +68,11 @@ class PlaylistEntry(Record):
     playlist_id: str
     video_id: str
     position: int
+
+
+class CoverSession(Record):
+    """A cover on its way up. `head` is how it begins, as hex: what it is shows there."""
+
+    video_id: str
+    received: int = 0
+    head: str = ""

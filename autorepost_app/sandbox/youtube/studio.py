@@ -84,8 +84,10 @@ class Studio:
         return JSONResponse(self._platform.playlists.put(playlist).model_dump(mode="json"), 201)
 
     async def playlists(self, request: Request) -> Response:
-        mine = self._platform.playlists.of(self._account(request).id)
-        return JSONResponse([playlist.model_dump(mode="json") for playlist in mine])
+        account, platform = self._account(request), self._platform
+        made = [each.model_dump(mode="json") for each in platform.playlists.of(account.id)]
+        entries = [each.model_dump(mode="json") for each in platform.entries.of(account.id)]
+        return JSONResponse({"playlists": made, "entries": entries})
 
 
 def _facts(duration_seconds: float) -> Facts:

@@ -1,17 +1,19 @@
-"""Resumable upload: a session, bytes with their range, and the video that exists after the last of them."""
+"""Upload: a session, bytes with their range, and the video that exists after the last of them; or all at once."""
 
 import asyncio
 import json
 import re
 import secrets
 from datetime import timedelta
+from email import message_from_bytes
+from email.message import Message
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from autorepost_app.sandbox.footage import Facts
-from autorepost_app.sandbox.platform import Ask, Call
+from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.youtube import metadata, shapes
 from autorepost_app.sandbox.youtube.login import UPLOADERS
 from autorepost_app.sandbox.youtube.records import Session, Video
@@ -46,30 +48,41 @@ class Uploads:
 
     async def _put_names(self, ask: Ask) -> tuple[str, ...]:
         """Asking where an upload stands, and sending its last byte, are calls of their own."""
-        first, last, total = self._range(ask)
+        first, last, total = content_range(ask)
         if first is None and last is None:
             return ("session.query",)
         return ("insert.last",) if last is not None and total == last + 1 else ()
 
-    def _range(self, ask: Ask) -> tuple[int | None, int | None, int | None]:
-        """First byte, last byte, total; no first and no last is a question."""
-        length = int(ask.headers.get("content-length") or 0)
-        text = ask.headers.get("content-range")
-        if text is None:
-            return (0, length - 1, length) if length else (None, None, None)
-        match = _RANGE.fullmatch(text.strip())
-        if match is None:
-            raise shapes.refuse(400, "badRequest", "Failed to parse Content-Range header.", "global")
-        total = None if match[4] == "*" else int(match[4])
-        if match[1]:
-            return None, None, total
-        return int(match[2]), int(match[3]), total
-
     async def start(self, ask: Ask) -> Response:
+        """The way of `uploadType`: a session for the bytes to come, or everything at once."""
         raw = await ask.body()
         account = self._platform.login.with_channel(ask, UPLOADERS)
-        if ask.query_params.get("uploadType") != "resumable":
+        match ask.query_params.get("uploadType"):
+            case "resumable":
+                return self._open(ask, account, raw)
+            case "multipart":
+                return await self._whole(ask, account, *_related(ask, raw))
+            case "media":
+                return await self._whole(ask, account, b"{}", raw)
+            case _:
+                raise shapes.refuse(400, "mediaBodyRequired", "The request does not include the video content.")
+
+    def _open(self, ask: Ask, account: Account, raw: bytes) -> Response:
+        length = ask.headers.get("x-upload-content-length")
+        session = self._session_for(ask, account, raw, int(length) if length else None)
+        where = session_address(self._platform, ask, session.id)
+        return Response(status_code=200, headers={"Location": where, "X-GUploader-UploadID": session.id})
+
+    async def _whole(self, ask: Ask, account: Account, raw: bytes, file: bytes) -> Response:
+        if not file:
             raise shapes.refuse(400, "mediaBodyRequired", "The request does not include the video content.")
+        session = self._session_for(ask, account, raw, len(file))
+        self._platform.world.vault.spool(f"youtube-{session.id}").write_bytes(file)
+        session.received = len(file)
+        await self._finish(session, ask.failure_reason)
+        return self._finished(session)
+
+    def _session_for(self, ask: Ask, account: Account, raw: bytes, total: int | None) -> Session:
         try:
             body = json.loads(raw or b"{}")
         except ValueError:
@@ -80,17 +93,8 @@ class Uploads:
         self._check_size(ask)
         self._check_channel_limit(account.id)
         video["notify"] = ask.query_params.get("notifySubscribers", "true") != "false"
-        length = ask.headers.get("x-upload-content-length")
-        session = Session(
-            id=secrets.token_urlsafe(48),
-            account_id=account.id,
-            created_at=now,
-            video=video,
-            total=int(length) if length else None,
-        )
-        self._platform.sessions.put(session)
-        where = f"{self._platform.url('api')}{_below_host(ask)}?uploadType=resumable&upload_id={session.id}"
-        return Response(status_code=200, headers={"Location": where, "X-GUploader-UploadID": session.id})
+        session = Session(id=secrets.token_urlsafe(48), account_id=account.id, created_at=now, video=video, total=total)
+        return self._platform.sessions.put(session)
 
     @staticmethod
     def _check_size(ask: Ask) -> None:
@@ -110,7 +114,7 @@ class Uploads:
     async def put(self, ask: Ask) -> Response:
         session = self._session(ask)
         async with self._locks.setdefault(session.id, asyncio.Lock()):
-            first, last, total = self._range(ask)
+            first, last, total = content_range(ask)
             if session.video_id is not None:
                 return self._finished(session)
             if total is not None:
@@ -206,6 +210,35 @@ class Uploads:
         for video in self._platform.videos.all():
             if video.facts is None and video.failure is None:
                 self._platform.world.soon(self.measure(video))
+
+
+def content_range(ask: Ask) -> tuple[int | None, int | None, int | None]:
+    """First byte, last byte, total; no first and no last is a question."""
+    length = int(ask.headers.get("content-length") or 0)
+    text = ask.headers.get("content-range")
+    if text is None:
+        return (0, length - 1, length) if length else (None, None, None)
+    match = _RANGE.fullmatch(text.strip())
+    if match is None:
+        raise shapes.refuse(400, "badRequest", "Failed to parse Content-Range header.", "global")
+    total = None if match[4] == "*" else int(match[4])
+    if match[1]:
+        return None, None, total
+    return int(match[2]), int(match[3]), total
+
+
+def session_address(platform: "YouTube", ask: Ask, session_id: str) -> str:
+    return f"{platform.url('api')}{_below_host(ask)}?uploadType=resumable&upload_id={session_id}"
+
+
+def _related(ask: Ask, raw: bytes) -> tuple[bytes, bytes]:
+    """The two parts of a multipart/related body: metadata, then the file."""
+    head = b"Content-Type: " + ask.headers.get("content-type", "").encode() + b"\r\n\r\n"
+    parts = message_from_bytes(head + raw).get_payload()
+    if not isinstance(parts, list) or len(parts) != 2:
+        raise shapes.refuse(400, "badContent", "Multipart must have exactly 2 parts.", "global")
+    about, file = (part.get_payload(decode=True) for part in parts if isinstance(part, Message))
+    return bytes(about or b"{}"), bytes(file or b"")
 
 
 def _below_host(ask: Ask) -> str:

@@ -1,6 +1,7 @@
 """A sandbox YouTube over real HTTP, a connected channel, and files to send."""
 
 import hashlib
+import json
 import random
 import socket
 import struct
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import googleapiclient.discovery_cache.documents
 import httpx
 import pytest
 
@@ -114,6 +116,13 @@ class Control:
         """The owner uploads something in YouTube's own app."""
         return str(self._json("POST", "/youtube/accounts/ada/videos", {"title": title, **more})["id"])
 
+    def playlist(self, title: str) -> str:
+        return str(self._json("POST", "/youtube/accounts/ada/playlists", {"title": title})["id"])
+
+    def entries(self) -> list[str]:
+        """The videos in playlists of the owner's own, in order."""
+        return [entry["video_id"] for entry in self._json("GET", "/youtube/accounts/ada/playlists")["entries"]]
+
     def live(self) -> list[dict[str, Any]]:
         return list(self._json("GET", "/ledger?platform=youtube")["posts"])
 
@@ -163,6 +172,13 @@ class Channel:
 
     def find(self) -> Any:
         return self.destination.find(self.delivery, dict(self.handles))
+
+
+@pytest.fixture(scope="session")
+def discovery() -> dict[str, Any]:
+    """Google's own description of the API, as its client library ships it (Apache-2.0)."""
+    folder = Path(next(iter(googleapiclient.discovery_cache.documents.__path__)))
+    return dict(json.loads((folder / "youtube.v3.json").read_text()))
 
 
 @pytest.fixture
