@@ -102,7 +102,11 @@ def token_refusal(response: httpx.Response, now: datetime, dead: Verdict) -> Pla
 def unreadable(response: httpx.Response) -> PlatformFault:
     """For a success without the answer that belongs to it: cut on its way, or not from YouTube at all."""
     text = "YouTube's answer got lost on its way; we ask again. If this stays, something stands between us and YouTube."
-    return PlatformFault(TryAgain(text, describe(response), "youtube.unreadable"))
+    # A page says who is in between; anything else may be the half of an answer with a token in it.
+    is_page = response.text.lstrip().startswith("<")
+    request, size = response.request, len(response.content)
+    detail = f"{request.method} {request.url.path} -> {response.status_code}, {size} bytes that are no answer"
+    return PlatformFault(TryAgain(text, describe(response) if is_page else detail, "youtube.unreadable"))
 
 
 def no_channel(now: datetime) -> PlatformFault:

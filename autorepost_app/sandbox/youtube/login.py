@@ -113,6 +113,8 @@ class Login:
         offline = code.extra.get("access_type") == "offline"
         if offline and (not before or "consent" in code.extra.get("prompt", "")):
             body["refresh_token"] = self._refresh_token(grant).id
+            if self._platform.settings.testing_mode:
+                body["refresh_token_expires_in"] = TESTING_SECONDS
         return self._platform.json(body)
 
     def _refresh_token(self, grant: Grant) -> Token:

@@ -123,6 +123,10 @@ class Control:
         """The videos in playlists of the owner's own, in order."""
         return [entry["video_id"] for entry in self._json("GET", "/youtube/accounts/ada/playlists")["entries"]]
 
+    def refusals(self) -> dict[str, dict[str, Any]]:
+        """Every documented refusal by reason, as parameters of the fault `error`."""
+        return dict(self._json("GET", "/youtube/refusals"))
+
     def live(self) -> list[dict[str, Any]]:
         return list(self._json("GET", "/ledger?platform=youtube")["posts"])
 
