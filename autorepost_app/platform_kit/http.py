@@ -38,7 +38,7 @@ _REMOVED: Final = (
     r"|appsecret_proof|upload_id|X-Amz-Signature|sig|signature"
 )
 _IN_QUERY: Final = re.compile(rf"\b({_REMOVED})=[^&\s\"']+", re.IGNORECASE)
-_IN_JSON: Final = re.compile(rf'("(?:{_REMOVED})"\s*:\s*)"[^"]*"', re.IGNORECASE)
+_IN_JSON: Final = re.compile(rf'("(?:{_REMOVED})"\s*:\s*)"[^"]*(?:"|$)', re.IGNORECASE)
 _IN_HEADER: Final = re.compile(r"\b(Bearer|OAuth|Basic)\s+[^\s\"',]+", re.IGNORECASE)
 _DETAIL_CHARACTERS: Final = 2000
 

@@ -282,6 +282,7 @@ def test_an_exchange_leaves_no_limit_behind_for_the_next_call() -> None:
         f"https://there/x?a=1&CODE={SECRET}",
         f'{{"refresh_token": "{SECRET}", "ok": true}}',
         f'{{"client_secret":"{SECRET}"}}',
+        f'{{"ok": true, "access_token": "{SECRET}',
         f"Authorization: Bearer {SECRET}",
         f"OAuth {SECRET}",
         f"https://bucket/clip.mp4?X-Amz-Signature={SECRET}",
