@@ -12,7 +12,7 @@ import dagster as dg
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.posts import PostIdentity
 from autorepost_app.domain.publications import State
-from autorepost_app.services import detect, offers, reconcile, record
+from autorepost_app.services import detect, offers, reconcile, record, restores
 from autorepost_app.services.house import House
 from autorepost_pipelines.house import this_house
 from autorepost_pipelines.jobs import publish_again, repost
@@ -58,8 +58,10 @@ def offer_due() -> dg.SensorResult:
     asset_selection=[dg.AssetKey("publications")],
     description="Finds senders that went silent, and asks the platforms what became of unclear sends. Only reads.",
 )
-def settle_unknown() -> dg.SensorResult:
+def settle_unknown(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     here, scope = this_house(), SystemScope("reconcile")
+    if restores.watch(here, scope):
+        context.log.error("The database was restored: what is due is looked for before anything is sent.")
     swept = reconcile.sweep(here, scope)
     read = reconcile.reconcile_due(here, scope, limit=_READS_PER_TICK)
     if not swept and not read:

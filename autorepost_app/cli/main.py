@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -75,6 +76,21 @@ def migrate(check: bool) -> None:
             migrate_only(settings, check=check)
         if check:
             console.print("The database and the models agree.")
+
+
+@main.command()
+@click.option(
+    "--lost-since",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z"]),
+    help="When the backup was made, such as 2026-11-23T12:00:00+0000; without it, when the database was last in use.",
+)
+def restored(lost_since: datetime | None) -> None:
+    """Say that a backup was restored: whatever is on the way is looked for before anything is sent again."""
+    with errors_in_words():
+        from autorepost_app.cli.product import current_settings, say_restored
+
+        count = say_restored(current_settings(), lost_since)
+        console.print(f"{count} publications will be looked for before they are sent.")
 
 
 @main.command()

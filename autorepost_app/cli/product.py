@@ -15,18 +15,21 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from autorepost_app.bootstrap import open_store, open_vault, settings_from
+from autorepost_app.bootstrap import close_house, open_house, open_store, open_vault, settings_from
 from autorepost_app.cli.terminal import console, environment, tell_process
 from autorepost_app.config import PREFIX, Settings
 from autorepost_app.domain.errors import UserError
+from autorepost_app.domain.identity import SystemScope
 from autorepost_app.media.binaries import resolve_binaries
 from autorepost_app.persistence.access import AccessFile, differences, prepare
 from autorepost_app.persistence.schema import create_database
 from autorepost_app.persistence.server import EmbeddedPostgres
 from autorepost_app.processes import Inline, ProcessSpec, Supervisor, require_port
+from autorepost_app.services import restores
 
 DATABASE_NAME: Final = "autorepost"
 _LONGEST_SOCKET_PATH: Final = 100
@@ -223,6 +226,17 @@ def migrate_only(settings: Settings, *, check: bool = False) -> None:
         found = differences(owner) if check else []
     if found:
         raise UserError("The migrated tables are not what the models say.", remedy="\n  ".join(found))
+
+
+def say_restored(settings: Settings, lost_since: datetime | None) -> int:
+    """How many publications this concerns. The database is left as it was found: running or not."""
+    with _owner_address(settings) as owner:
+        prepare(settings.home, owner)
+        house = open_house(settings)
+        try:
+            return restores.declare(house, SystemScope("operator"), lost_since=lost_since)
+        finally:
+            close_house(house)
 
 
 @contextmanager

@@ -90,6 +90,9 @@ MOVES: Final[tuple[Move, ...]] = (
     Move("not_done_reject", _S.COMMITTING, _S.FAILED, By.WORKER, "refused for good", fenced=True, proof="not_done"),
     Move("lose_sight", _S.COMMITTING, _S.UNKNOWN, By.WORKER, "the answer was unclear", fenced=True, proof="unclear"),
     Move("lease_lost", _S.COMMITTING, _S.UNKNOWN, By.SWEEPER, "the sender went silent", proof="unclear"),
+    # a restored database may have forgotten a send
+    Move("doubt", _S.READY, _S.RECONCILING, By.SWEEPER, "the database was restored: look before anything is sent"),
+    Move("doubt_staged", _S.STAGING, _S.RECONCILING, By.SWEEPER, "the same, with the first steps taken"),
     # finding out: only reads
     Move("ask", _S.UNKNOWN, _S.RECONCILING, By.RECONCILER, "reads begin"),
     Move("found", _S.RECONCILING, _S.PUBLISHED, By.RECONCILER, "a read found it", proof="live"),

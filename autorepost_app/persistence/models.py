@@ -135,6 +135,7 @@ class Connection(Base):
     """A tenant's grant for one account on one platform. Tokens are sealed; the poll columns serve sources.
 
     `token_version` grows with each stored token set: a refresher that re-reads it knows whether it lost the race.
+    `connected_at` is when it was made, `consented_at` when its person last said yes.
     """
 
     __tablename__ = "connections"
@@ -166,6 +167,7 @@ class Connection(Base):
     token_version: Mapped[int] = mapped_column(default=1, server_default="1")
     connected_by: Mapped[str | None] = mapped_column(Uuid(as_uuid=False), ForeignKey("users.id", ondelete="SET NULL"))
     connected_at: Mapped[datetime] = _now()
+    consented_at: Mapped[datetime] = _now()
     last_refreshed_at: Mapped[datetime | None]
     last_success_at: Mapped[datetime | None]
     last_polled_at: Mapped[datetime | None]
@@ -319,7 +321,8 @@ class Publication(Base):
     """The promise to put one post on one destination, once. Unique across tenants by external ids.
 
     `publish_at` is when the rule wants it public, `due_at` when there is next something to do about it. `waiting_for`
-    is what it waits for, in the tenant's words.
+    is what it waits for, in the tenant's words. `looked_epoch` is the newest restore epoch in which it cannot have been
+    sent without our knowing.
     """
 
     __tablename__ = "publications"
@@ -379,6 +382,7 @@ class Publication(Base):
     url: Mapped[str | None]
     published_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = _now()
+    looked_epoch: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class PublicationMove(Base):
@@ -459,7 +463,10 @@ class Activity(Base):
 
 
 class QuotaWindow(Base):
-    """How much of a platform's limit is used in one window. `subject` is the app or an external account id."""
+    """Calls counted under one limit. They count until `ends_at`. `subject` is an external account id, "" for the app.
+
+    A sliding limit is counted in short windows, each of which leaves as a whole when its last call does.
+    """
 
     __tablename__ = "quota_windows"
     platform: Mapped[str] = mapped_column(primary_key=True)
@@ -468,11 +475,57 @@ class QuotaWindow(Base):
     starts_at: Mapped[datetime] = mapped_column(primary_key=True)
     ends_at: Mapped[datetime]
     used: Mapped[int] = mapped_column(default=0, server_default="0")
+
+
+class Allowance(Base):
+    """What a platform itself last said about one limit: how much it grants, and until when it is closed."""
+
+    __tablename__ = "allowances"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    quota: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    granted: Mapped[int | None]
     closed_until: Mapped[datetime | None]
+    told_at: Mapped[datetime]
+
+
+class Notice(Base):
+    """What a platform told us on its own, kept until it is worked on and as proof afterwards.
+
+    `account` is the platform's id of a person, `code` what that person can ask about it with.
+    """
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        UniqueConstraint("platform", "key"),
+        UniqueConstraint("code"),
+        Index("notices_waiting_idx", "id", postgresql_where=text("worked_at is null")),
+    )
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    platform: Mapped[str]
+    key: Mapped[str]
+    kind: Mapped[str]
+    account: Mapped[str]
+    at: Mapped[datetime]
+    detail: Mapped[str] = mapped_column(default="", server_default="")
+    code: Mapped[str]
+    received_at: Mapped[datetime]
+    worked_at: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class Restore(Base):
+    """A time at which the database was found to have lost commits: what was sent since `lost_since` may be missing."""
+
+    __tablename__ = "restores"
+    epoch: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    lost_since: Mapped[datetime]
+    restored_at: Mapped[datetime]
+    reason: Mapped[str]
 
 
 class Setting(Base):
-    """The installation's own facts that must live with the rows: the restore epoch, edited app credentials."""
+    """The installation's own facts that must live with the rows: what stops a platform, edited app credentials."""
 
     __tablename__ = "settings"
     name: Mapped[str] = mapped_column(primary_key=True)

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import and_, case, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
 from autorepost_app.domain.publications import MOVE, EvidenceKind, Move, State
+from autorepost_app.persistence import restores
 from autorepost_app.persistence.models import Attempt, Evidence, Post, Publication
 
 _LEASE_FREE: Final[Mapping[str, None]] = {"lease_owner": None, "lease_until": None}
@@ -56,7 +57,7 @@ class Proof:
 
 def promise(session: Session, rows: Iterable[Mapping[str, Any]]) -> list[Publication]:
     """Inserts publications; those whose identity already has one, anywhere, are left out of the answer."""
-    values = list(rows)
+    values = [{**row, "looked_epoch": _epoch_of_post(row["post_id"])} for row in rows]
     if not values:
         return []
     statement = (
@@ -66,6 +67,10 @@ def promise(session: Session, rows: Iterable[Mapping[str, Any]]) -> list[Publica
         .returning(Publication)
     )
     return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def _epoch_of_post(post_id: str) -> ColumnElement[int]:
+    return restores.epoch_before(select(Post.posted_at).where(Post.id == post_id).scalar_subquery())
 
 
 def get(session: Session, publication_id: str) -> Publication:
@@ -184,10 +189,11 @@ def record(session: Session, publication: Publication | Lease, proof: Proof) -> 
 
 def claim(session: Session, publication_id: str, *, owner: str, now: datetime, lease_seconds: float) -> Lease | None:
     """One winner: READY or an abandoned STAGING becomes STAGING under a new epoch and, where the last attempt was
-    spent, a new attempt. None when it is not due, not claimable or held."""
+    spent, a new attempt. None when it is not due, not claimable, held, or to be looked for first (R7)."""
     publication = session.scalars(
         select(Publication)
         .where(Publication.id == publication_id, Publication.state.in_(_CLAIMABLE), Publication.due_at <= now)
+        .where(restores.looked_for())
         .where(or_(Publication.lease_until.is_(None), Publication.lease_until < now))
         .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
@@ -278,7 +284,10 @@ def keep_handles(session: Session, lease: Lease, *, handles: Mapping[str, str], 
 
 
 def intend(session: Session, lease: Lease, *, now: datetime, send_before: datetime, lease_until: datetime) -> None:
-    """The durable intent (R1). The caller sends only after this transaction's commit was acknowledged."""
+    """The durable intent (R1). The caller sends only after this transaction's commit was acknowledged.
+
+    Raises MoveLost also where the database was restored after the claim: what the lease stands on is forgotten.
+    """
     publication = move(
         session,
         "intend",
@@ -289,6 +298,8 @@ def intend(session: Session, lease: Lease, *, now: datetime, send_before: dateti
         last_sent_at=now,
         first_sent_at=func.coalesce(Publication.first_sent_at, now),
     )
+    if publication.looked_epoch < restores.epoch(session):
+        raise MoveLost(f"{lease.publication_id} has to be looked for before it is sent")
     row = attempt(session, publication.attempt_id or lease.attempt_id)
     row.intended_at = now
     row.send_before = send_before
@@ -326,6 +337,29 @@ def sweep(session: Session, now: datetime, limit: int) -> list[Publication]:
         move(session, "lease_lost", row, now=now, proof=proof, due_at=now, reason=proof.proof, **_LEASE_FREE)
         for row in lost
     ]
+
+
+def doubt(session: Session, now: datetime, limit: int) -> list[Publication]:
+    """What is due for a send and may have been sent by what a restored database forgot: RECONCILING, with an attempt
+    of its own to read under."""
+    found = session.scalars(restores.unlooked(now, limit)).all()
+    return [
+        move(
+            session,
+            "doubt" if row.state == State.READY else "doubt_staged",
+            row,
+            now=now,
+            due_at=now,
+            attempt_id=_attempt_for(session, row, row.lease_epoch, now),
+            **_LEASE_FREE,
+        )
+        for row in found
+    ]
+
+
+def looked(session: Session, publication_id: str, epoch: int) -> None:
+    """Nothing that the database forgot up to that restore is in its way any more."""
+    session.execute(update(Publication).where(Publication.id == publication_id).values(looked_epoch=epoch))
 
 
 def claim_reading(

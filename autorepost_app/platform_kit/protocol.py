@@ -433,7 +433,8 @@ class ReconcilePlan:
 
 @dataclass(frozen=True, slots=True)
 class DestinationSpec:
-    """`check_options` raises UserError where choices that are fine alone do not go together."""
+    """`check_options` raises UserError where choices that are fine alone do not go together. `marked`: a post carries
+    our marker, so that a search can take no other publication's post for it."""
 
     key_kind: KeyKind
     media: MediaLimits
@@ -441,6 +442,7 @@ class DestinationSpec:
     options: tuple[Option, ...]
     reconcile: ReconcilePlan
     check_options: Callable[[Mapping[str, object]], None] = lambda _options: None
+    marked: bool = False
     secret_handles: frozenset[str] = frozenset()
     needs_public_url: Callable[[str], bool] = lambda _login: False
     pool_slots: int = 10

@@ -115,6 +115,10 @@ def open_handles(house: House, attempt: Attempt) -> dict[str, str]:
     return {**attempt.handles, **secret}
 
 
+def has_handles(attempt: Attempt) -> bool:
+    return bool(attempt.handles or attempt.secret_handles_sealed)
+
+
 def keep_handles(house: House, session: Session, lease: Lease, handles: Handles, secret_names: frozenset[str]) -> None:
     """Stores the handles, those that are secrets sealed for this publication."""
     secret = {name: value for name, value in handles.items() if name in secret_names}

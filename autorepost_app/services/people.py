@@ -14,9 +14,10 @@ from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Attempt, Publication
 from autorepost_app.persistence.publications import MoveLost, Proof
 from autorepost_app.platform_kit.protocol import Live
-from autorepost_app.services import deliveries, reads, reconcile
+from autorepost_app.services import deliveries, reads, reconcile, restores
 from autorepost_app.services.deliveries import Loaded
 from autorepost_app.services.house import House
+from autorepost_app.services.restores import Doubt
 
 _LOOKING: Final = SystemScope("settle")
 """Tokens are used on behalf of the house, also when a person asks."""
@@ -77,7 +78,12 @@ def settle_absent(house: House, scope: TenantScope, publication_id: str) -> Publ
         _must_be_quiet(house, row)
         loaded = deliveries.load(session, row.id, str(row.attempt_id))
         before = reads.unclear_before(session, loaded)
-    found = _last_look(house, loaded, before)
+    with house.db.system(_LOOKING) as session:
+        doubt = restores.doubt_of(session, row)
+    found = _last_look(house, loaded, before, doubt)
+    if doubt is not None:
+        with house.db.system(_LOOKING) as session:
+            publications.looked(session, row.id, doubt.epoch)
     with house.db.tenant(scope) as session:
         row = _in_review(session, publication_id)
         if found is not None:
@@ -117,8 +123,11 @@ def _in_review(session: Session, publication_id: str) -> Publication:
 
 
 def _must_be_quiet(house: House, row: Publication) -> None:
+    """What nobody here knows to have sent was under review for its restore: that time is over."""
     spec = house.platforms.destination_spec(row.platform)
-    quiet_at = house.times.quiet_at(row.last_sent_at or row.state_at, spec.reconcile.request_lifetime_seconds)
+    if row.last_sent_at is None:
+        return
+    quiet_at = house.times.quiet_at(row.last_sent_at, spec.reconcile.request_lifetime_seconds)
     if house.clock() < quiet_at:
         minutes = int((quiet_at - house.clock()) / timedelta(minutes=1)) + 1
         raise UserError(
@@ -126,10 +135,12 @@ def _must_be_quiet(house: House, row: Publication) -> None:
         )
 
 
-def _last_look(house: House, loaded: Loaded, before: Sequence[Attempt]) -> Proof | None:
+def _last_look(house: House, loaded: Loaded, before: Sequence[Attempt], doubt: Doubt | None) -> Proof | None:
     """Proof that it is live after all, or None. Whoever cannot look must not send."""
     try:
         found = reads.look(house, _LOOKING, loaded, before)
+        if doubt is not None and not isinstance(found, Live):
+            found = restores.search(house, _LOOKING, loaded, doubt)
     except PlatformFault as fault:
         raise UserError(
             f"We could not look once more ourselves: {fault.verdict.text}",

@@ -45,7 +45,7 @@ from autorepost_app.platform_kit.protocol import (
     Staged,
     Unknown,
 )
-from autorepost_app.services import deliveries, reads, stops, tokens
+from autorepost_app.services import deliveries, reads, restores, stops, tokens
 from autorepost_app.services.fetch import Progress
 from autorepost_app.services.house import House
 
@@ -60,6 +60,7 @@ def publish(
 
     `patience_seconds` is how long to stay with a platform that is still processing before coming back later.
     """
+    restores.notice(house, scope)
     with house.db.system(scope) as session:
         lease = publications.claim(
             session,

@@ -18,7 +18,7 @@ from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Evidence, Publication
 from autorepost_app.persistence.publications import Lease, MoveLost, Proof
 from autorepost_app.platform_kit.protocol import Absent, Finding, KeyKind, Live, Undecided
-from autorepost_app.services import deliveries, reads, tokens
+from autorepost_app.services import deliveries, reads, restores, tokens
 from autorepost_app.services.house import House
 
 MOST_SENDS: Final = 4
@@ -48,6 +48,7 @@ def reconcile_due(house: House, scope: SystemScope, *, limit: int) -> list[Publi
     A read that fails delays no other: what is not a platform's refusal is raised when all have been read.
     """
     with house.db.system(scope) as session:
+        publications.doubt(session, house.clock(), limit)
         due = publications.due(session, _READING, house.clock(), limit)
     read, broken = heed_late_answers(house, scope), []
     for row in due:
@@ -115,8 +116,11 @@ class _Reading:
             self.loaded = deliveries.load(session, lease.publication_id, lease.attempt_id)
             self.before = reads.unclear_before(session, self.loaded)
             self.seen_live = publications.live_evidence(session, lease.publication_id)
+            self.doubt = restores.doubt_of(session, self.loaded.row)
         self.row = self.loaded.row
         self.sent_at: datetime = self.row.last_sent_at or self.row.state_at
+        if self.doubt is not None:
+            self.sent_at = max(self.row.last_sent_at or self.doubt.restored_at, self.doubt.restored_at)
         self.manifest = house.platforms.manifest(self.row.platform)
         self.spec = house.platforms.destination_spec(self.row.platform)
 
@@ -138,26 +142,41 @@ class _Reading:
 
     def _look(self) -> Finding:
         try:
-            return reads.look(self.house, self.scope, self.loaded, self.before)
+            return self._ask_and_search()
         except PlatformFault as fault:
             if isinstance(fault.verdict, Reconnect):
                 tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, fault.verdict)
             return Undecided(f"the read failed: {fault.verdict.text} {fault.verdict.detail}".strip())
 
+    def _ask_and_search(self) -> Finding:
+        """Handles are asked where there are any; what a restored database may have forgotten is looked for without.
+
+        Absent only if both say so.
+        """
+        known: Finding = Absent("nothing is known to have been sent", handle_usable=False)
+        if self.doubt is None or self.row.last_sent_at is not None or deliveries.has_handles(self.loaded.attempt):
+            known = reads.look(self.house, self.scope, self.loaded, self.before)
+        unclear = isinstance(known, Undecided) and self.row.last_sent_at is not None
+        if self.doubt is None or isinstance(known, Live) or unclear:
+            return known
+        return restores.search(self.house, self.scope, self.loaded, self.doubt)
+
     def _conclude(self, session: Session, finding: Finding) -> None:
         match finding:
             case Live():
                 self._found(session, finding)
-            case Absent(proof=proof) if self._absence_counts() and self._sent_too_often(session):
+            case Absent(proof=proof) if self._absence_counts(session) and self._sent_too_often(session):
                 self._give_up(session, f"{proof}; sent {MOST_SENDS} times and never there")
-            case Absent() if self._absence_counts():
+            case Absent() if self._absence_counts(session):
                 self._absent(session, finding)
             case Absent(proof=proof):
                 self._undecided(session, f"{proof}; too early to count")
             case Undecided(reason=reason):
                 self._undecided(session, reason)
 
-    def _absence_counts(self) -> bool:
+    def _absence_counts(self, session: Session) -> bool:
+        if self.doubt is not None:
+            return restores.absence_counts(self.house, session, self.spec, self.row, self.doubt)
         quiet_at = self.house.times.quiet_at(self.sent_at, self.spec.reconcile.request_lifetime_seconds)
         return self.spec.key_kind is not KeyKind.EVIDENCE_ONLY and self.house.clock() >= quiet_at
 
@@ -203,14 +222,19 @@ class _Reading:
         publications.settle_attempt(session, self.lease.attempt_id, outcome=outcome, now=now)
         name = "absent_same" if finding.handle_usable else "absent_new"
         publications.release(session, name, self.lease, now=now, due_at=now, proof=proof, waiting_for="", reason="")
+        if self.doubt is not None:
+            publications.looked(session, self.row.id, self.doubt.epoch)
         text = f"{self.manifest.name} has nothing of it; sending again."
         _tell(self.house, session, self.row, "publication.absent", text, finding.proof)
 
     def _undecided(self, session: Session, reason: str) -> None:
-        now, plan = self.house.clock(), self.spec.reconcile
-        if now < self.sent_at + timedelta(seconds=plan.give_up_after_seconds):
+        now = self.house.clock()
+        ages, end = self.spec.reconcile.read_after_seconds, self.spec.reconcile.give_up_after_seconds
+        if self.doubt is not None and self.row.last_sent_at is None:
+            ages, end = restores.READ_AFTER_SECONDS, restores.GIVE_UP_AFTER_SECONDS
+        if now < self.sent_at + timedelta(seconds=end):
             publications.record(session, self.lease, Proof(EvidenceKind.UNDECIDED, "read", reason, now))
-            due_at = next_read_at(self.sent_at, now, plan.read_after_seconds, plan.give_up_after_seconds)
+            due_at = next_read_at(self.sent_at, now, ages, end)
             text = f"Checking with {self.manifest.name}"
             publications.read_again(session, self.lease, due_at=due_at, waiting_for=text)
             return

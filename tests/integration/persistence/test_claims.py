@@ -12,7 +12,7 @@ import pytest
 
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import EvidenceKind, State
-from autorepost_app.persistence import publications
+from autorepost_app.persistence import publications, restores
 from autorepost_app.persistence.publications import Lease, MoveLost
 
 SYSTEM = SystemScope("test")
@@ -333,3 +333,65 @@ def test_a_sweeper_takes_no_more_than_it_was_asked_to_and_the_longest_silent_fir
     ]
     with db.system(SYSTEM) as session:
         assert [row.id for row in publications.sweep(session, rows.now, 2)] == [silent[1].id, silent[2].id]
+
+
+# --------------------------------------------------------------------------------------------------------- restores
+
+
+def test_after_a_restore_nothing_is_claimed_before_it_was_looked_for(db: Any, rows: Any) -> None:
+    row = rows.publication(State.READY)
+    _restore(db, rows)
+
+    assert _claim(db, rows, row.id) is None
+    with db.system(SYSTEM) as session:
+        publications.looked(session, row.id, restores.epoch(session))
+    assert _claim(db, rows, row.id) is not None
+
+
+def test_a_lease_from_before_a_restore_sends_nothing(db: Any, rows: Any) -> None:
+    row = rows.publication(State.READY)
+    lease = _claim(db, rows, row.id)
+    _restore(db, rows)
+
+    with pytest.raises(MoveLost, match="looked for"), db.system(SYSTEM) as session:
+        publications.intend(session, lease, now=rows.now, send_before=rows.now, lease_until=rows.now)
+    with db.system(SYSTEM) as session:
+        assert publications.get(session, row.id).state == State.STAGING
+
+
+@pytest.mark.parametrize(("posted_after_seconds", "free"), [(-1, False), (1, True)])
+def test_only_what_appeared_after_the_restore_is_free_of_the_look(
+    db: Any, rows: Any, posted_after_seconds: int, free: bool
+) -> None:
+    _restore(db, rows)
+    rows.now += timedelta(seconds=posted_after_seconds)
+
+    row = rows.publication(State.READY)
+
+    assert (_claim(db, rows, row.id) is not None) is free
+
+
+def test_what_is_due_and_not_held_is_called_into_doubt_once(db: Any, rows: Any) -> None:
+    ready, later = rows.publication(State.READY), rows.publication(State.READY, due_at=rows.now + timedelta(hours=1))
+    held, _ = rows.held(State.STAGING)
+    _restore(db, rows)
+
+    with db.system(SYSTEM) as session:
+        called = [row.id for row in publications.doubt(session, rows.now, 10)]
+    with db.system(SYSTEM) as session:
+        again = publications.doubt(session, rows.now, 10)
+
+    assert (called, again) == ([ready.id], [])
+    with db.system(SYSTEM) as session:
+        states = [publications.get(session, each.id).state for each in (ready, later, held)]
+    assert states == [State.RECONCILING, State.READY, State.STAGING]
+
+
+def _restore(db: Any, rows: Any) -> None:
+    with db.system(SYSTEM) as session:
+        restores.open_epoch(session, lost_since=rows.now, restored_at=rows.now, reason="a test")
+
+
+def _claim(db: Any, rows: Any, publication_id: str) -> Any:
+    with db.system(SYSTEM) as session:
+        return publications.claim(session, publication_id, owner="worker", now=rows.now, lease_seconds=120.0)

@@ -1,0 +1,165 @@
+"""Did the database forget sends, and what do we look for before anything is sent again?
+
+The store remembers, tick by tick, how far the database was. A database that is behind its own past has been restored:
+a new epoch begins, and whatever is due is looked for among what its account published since the last moment that the
+database is sure of (exactly-once R7). A backup that took the store along hides this; `declare` is for people who know.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from autorepost_app.domain.identity import SystemScope
+from autorepost_app.media.errors import ObjectMissing
+from autorepost_app.persistence import ledger, posts, publications, restores
+from autorepost_app.persistence.engine import Session
+from autorepost_app.persistence.models import Publication, Restore
+from autorepost_app.persistence.restores import Marks
+from autorepost_app.platform_kit.protocol import Absent, DestinationSpec, Finding, KeyKind, Live, Undecided
+from autorepost_app.services import deliveries, tokens
+from autorepost_app.services.deliveries import Loaded
+from autorepost_app.services.house import House
+
+READ_AFTER_SECONDS: Final = (60.0, 700.0, 1800.0, 3600.0)
+GIVE_UP_AFTER_SECONDS: Final = 3600.0
+"""Ages, since the restore, of the looks for what it may have forgotten; then a person decides."""
+
+_LOG: Final = logging.getLogger(__name__)
+_WITNESS: Final = "installation/witness.json"
+_SEEN: Final = "database_seen"
+_MARGIN: Final = timedelta(minutes=10)
+"""How far a platform's clock may be behind ours when the times of its posts are compared with our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """One publication may have been sent after `lost_since` by what was forgotten at `restored_at`."""
+
+    epoch: int
+    lost_since: datetime
+    restored_at: datetime
+
+
+# ------------------------------------------------------------------------------------------------ noticing a restore
+
+
+def watch(house: House, scope: SystemScope) -> bool:
+    """Notices a restore, then remembers outside of the database how far it is now. Whether a restore was noticed.
+
+    Cheap enough for every tick: two reads and, where the database has moved, two small writes.
+    """
+    noticed = notice(house, scope)
+    with house.db.system(scope) as session:
+        now, before = house.clock(), _remembered(house)
+        marks = restores.marks(session)
+        if before is not None and before.flushed == marks.flushed:
+            return noticed
+        ledger.save_setting(session, _SEEN, {"at": now.isoformat()}, now=now)
+    _remember(house, marks)
+    return noticed
+
+
+def notice(house: House, scope: SystemScope) -> bool:
+    """Opens an epoch if the database is not what the store remembers of it; to be asked before each send."""
+    with house.db.system(scope) as session:
+        if _is_itself(house, session):
+            return False
+        restores.alone(session)
+        if _is_itself(house, session):  # somebody else has noticed meanwhile
+            return False
+        _open(house, session, "the database is behind what it was")
+        marks = restores.marks(session)
+    _remember(house, marks)
+    return True
+
+
+def declare(house: House, scope: SystemScope, *, lost_since: datetime | None = None) -> int:
+    """An operator says that a backup was restored; how many publications are looked for before they are sent.
+
+    `lost_since` is when the backup was made; without it, when the database last knew that it was in use.
+    """
+    with house.db.system(scope) as session:
+        restores.alone(session)
+        _open(house, session, "declared by an operator", lost_since)
+        affected = sum(restores.unfinished(session).values())
+        marks = restores.marks(session)
+    _remember(house, marks)
+    return affected
+
+
+def _is_itself(house: House, session: Session) -> bool:
+    remembered = _remembered(house)
+    if remembered is None:
+        # a first start, or a store that was lost: then nobody can say what the database is missing
+        return ledger.setting(session, _SEEN) is None
+    return restores.marks(session).follows(remembered)
+
+
+def _open(house: House, session: Session, reason: str, lost_since: datetime | None = None) -> Restore:
+    seen, now = ledger.setting(session, _SEEN), house.clock()
+    since = lost_since or (datetime.fromisoformat(seen.value["at"]) if seen else now)
+    opened = restores.open_epoch(session, lost_since=since, restored_at=now, reason=reason)
+    _LOG.error("The database was restored (%s): whatever is due is looked for before it is sent.", reason)
+    for tenant_id, count in restores.unfinished(session).items():
+        number = "One video that was" if count == 1 else f"{count} videos that were"
+        ledger.tell(
+            session,
+            tenant_id=tenant_id,
+            at=now,
+            kind="database.restored",
+            text=f"Our database was restored. {number} on the way will be looked for before anything is sent again.",
+            detail=reason,
+        )
+    return opened
+
+
+def _remembered(house: House) -> Marks | None:
+    try:
+        return Marks(**json.loads(b"".join(house.store.stream(_WITNESS))))
+    except ObjectMissing:
+        return None
+
+
+def _remember(house: House, marks: Marks) -> None:
+    house.store.put_stream([json.dumps(asdict(marks)).encode()], _WITNESS)
+
+
+# ------------------------------------------------------------------------------------------- looking for one of them
+
+
+def doubt_of(session: Session, row: Publication) -> Doubt | None:
+    """What has to be cleared up before it is sent; None where nothing has."""
+    found: Sequence[Restore] = restores.since(session, row.looked_epoch)
+    if not found:
+        return None
+    return Doubt(found[-1].epoch, min(each.lost_since for each in found), found[-1].restored_at)
+
+
+def search(house: House, scope: SystemScope, loaded: Loaded, doubt: Doubt) -> Finding:
+    """Looks for it among what its account published in the time that was forgotten. Raises PlatformFault."""
+    row = loaded.row
+    grant = tokens.grant_for(house, scope, row.connection_id)
+    delivery = deliveries.delivery_of(house, loaded, grant, lambda _step, _fraction: None)
+    finding = house.platforms.destination(row.platform).search(delivery, doubt.lost_since - _MARGIN)
+    if not isinstance(finding, Live) or finding.external_id is None:
+        return finding
+    with house.db.system(scope) as session:
+        if publications.bound_ids(session, row.platform, row.external_account_id, [finding.external_id]):
+            return Absent("the only post alike is another publication's", handle_usable=False)
+        if not house.platforms.destination_spec(row.platform).marked and restores.has_twin(session, row):
+            return Undecided(f"{finding.external_id} is alike, but so is another publication")
+    return finding
+
+
+def absence_counts(house: House, session: Session, spec: DestinationSpec, row: Publication, doubt: Doubt) -> bool:
+    """Whether not finding it allows a send: no forgotten request can still be alive, and where a list can hide a post
+    for long, it was not due before the restore either."""
+    quiet_at = house.times.quiet_at(doubt.restored_at, spec.reconcile.request_lifetime_seconds)
+    post = posts.get(session, row.post_id)
+    due_before = max(row.publish_at, post.posted_at) <= doubt.restored_at
+    return house.clock() >= quiet_at and not (spec.key_kind is KeyKind.EVIDENCE_ONLY and due_before)
