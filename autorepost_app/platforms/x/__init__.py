@@ -18,9 +18,11 @@ from autorepost_app.platform_kit.protocol import (
     ReconcilePlan,
 )
 from autorepost_app.platforms.x.auth import OAUTH, XAuthoriser
-from autorepost_app.platforms.x.destination import OPTIONS, XDestination
+from autorepost_app.platforms.x.destination import XDestination
 from autorepost_app.platforms.x.errors import PLATFORM_NAME
-from autorepost_app.platforms.x.limits import MEDIA, QUOTAS
+from autorepost_app.platforms.x.limits import MEDIA
+from autorepost_app.platforms.x.options import OPTIONS
+from autorepost_app.platforms.x.quotas import QUOTAS
 from autorepost_app.platforms.x.text import TEXT
 
 RECONCILE: Final = ReconcilePlan(read_after_seconds=(5, 30, 120, 600, 3600), give_up_after_seconds=3660)
@@ -29,7 +31,7 @@ RECONCILE: Final = ReconcilePlan(read_after_seconds=(5, 30, 120, 600, 3600), giv
 
 def build(reach: Reach) -> Parts:
     client = new_client(reach.timeout_seconds)
-    api = Api(client, reach.urls["API"], PLATFORM_NAME)
+    api = Api(client, reach.urls["API"], PLATFORM_NAME, reach.meter)
     www_url = reach.urls["WWW"].rstrip("/")
     return Parts(
         authoriser=XAuthoriser(api, www_url, reach.app, reach.clock),

@@ -14,6 +14,7 @@ from autorepost_app.domain.errors import PlatformFault, Reconnect
 from autorepost_app.platform_kit.http import Api, describe
 from autorepost_app.platform_kit.oauth import challenge_s256, consent_url, new_verifier, token_form, token_set
 from autorepost_app.platform_kit.protocol import Account, AppCredentials, Connectable, Consent, OAuthSpec, TokenSet
+from autorepost_app.platforms.x import quotas
 from autorepost_app.platforms.x.errors import UnreadAnswer, body_of, data_of
 
 LOGIN: Final = "default"
@@ -24,6 +25,16 @@ OAUTH: Final = OAuthSpec(
     scopes={LOGIN: SCOPES},
     needed_scopes={LOGIN: frozenset(SCOPES)},
 )
+
+
+def require_scopes(granted: frozenset[str]) -> None:
+    """Raises PlatformFault(Reconnect) naming what was left out; where X did not say what it granted, its word stands
+    for all that was asked for (RFC 6749, 5.1)."""
+    missing = sorted(set(SCOPES) - granted) if granted else []
+    if missing:
+        names = ", ".join(missing)
+        text = f"X was not allowed everything that is needed ({names}). Please connect X again and leave it all ticked."
+        raise PlatformFault(Reconnect(text, f"scopes left out: {names}", "x.missing-scope"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +79,15 @@ class XAuthoriser:
 
     def accounts(self, *, login: str, tokens: TokenSet) -> list[Connectable]:
         """One grant is one account. `subscription_type` says whether X lets it post longer videos."""
+        require_scopes(tokens.scopes)
         response = self.api.call(
             "GET",
             "/2/users/me",
             params={"user.fields": "profile_image_url,subscription_type"},
             headers={"Authorization": f"Bearer {tokens.access_token}"},
+            counts=quotas.ME,
         )
-        user = data_of(response, "me", self.clock(), "id", "username")
+        user = data_of(response, quotas.ME, self.clock(), "id", "username")
         return [Connectable(self._account(user), tokens)]
 
     def _account(self, user: dict[str, Any]) -> Account:
@@ -89,16 +102,19 @@ class XAuthoriser:
         )
 
     def _tokens(self, form: dict[str, str], previous: TokenSet | None = None) -> TokenSet:
-        response = self.api.call("POST", "/2/oauth2/token", form=form, auth=self._basic)
-        body = body_of(response, "token", self.clock())
+        response = self.api.call("POST", "/2/oauth2/token", form=form, auth=self._basic, counts=quotas.TOKEN)
+        body = body_of(response, quotas.TOKEN, self.clock())
         if not body.get("access_token"):
             raise UnreadAnswer(f"X: a token reply without an access token: {describe(response)}")
-        return token_set(body, now=self.clock(), previous=previous)
+        tokens = token_set(body, now=self.clock(), previous=previous)
+        if previous is not None:
+            require_scopes(tokens.scopes)
+        return tokens
 
     def _revoke(self, form: dict[str, str]) -> None:
-        response = self.api.call("POST", "/2/oauth2/revoke", form=form, auth=self._basic)
+        response = self.api.call("POST", "/2/oauth2/revoke", form=form, auth=self._basic, counts=quotas.REVOKE)
         try:
-            body_of(response, "revoke", self.clock())
+            body_of(response, quotas.REVOKE, self.clock())
         except PlatformFault as fault:
             if not isinstance(fault.verdict, Reconnect):
                 raise

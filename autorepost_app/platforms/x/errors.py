@@ -26,11 +26,16 @@ from autorepost_app.domain.errors import (
 )
 from autorepost_app.platform_kit.http import describe, json_object, unclear
 from autorepost_app.platform_kit.protocol import NotDone, Unknown
+from autorepost_app.platforms.x import quotas
 
 PLATFORM_NAME: Final = "X"
 
 _SERVER_FAULTS: Final = frozenset({408, *range(500, 600)})
-_UPLOAD_STEPS: Final = frozenset({"append", "finalize", "status"})
+_UPLOAD_STEPS: Final = frozenset({quotas.APPEND, quotas.FINALIZE, quotas.STATUS})
+_BODYLESS: Final = frozenset({quotas.APPEND, quotas.REVOKE})
+_EDGE_REFUSALS: Final = frozenset({400, 403, 404})
+"""X says these in JSON; without it a doorkeeper spoke, as on a bad day for our address, and X decided nothing."""
+_DUPLICATE: Final = "duplicate content"
 _DEFAULT_WAIT: Final = timedelta(minutes=15)
 _LEAST_WAIT: Final = timedelta(seconds=5)
 _SOME_TIME: Final = datetime.min.replace(tzinfo=UTC)
@@ -111,13 +116,23 @@ _TOO_LONG: Final = Rejected(
     "This X account may not post a video this long.",
     remedy="Allow trimming in the rule, or post a video of at most 2 minutes.",
 )
+_SUSPENDED: Final = Rejected(
+    "X has suspended this account.", remedy="Open X with this account to see why, and try again when X lifts it."
+)
 _NOT_PERMITTED: Final = Rejected(
     "X does not let this account do that.",
     remedy="Open X with this account and see whether it is limited or suspended, then try again.",
 )
 
+SAID_BEFORE: Final = Rejected(
+    "This account has a post with the same words on X, and X takes no words twice.",
+    "403 duplicate content at the first send; another post of the last hours explains it",
+    "x.said-before",
+    remedy="Change the text and try again.",
+)
+
 RULES: Final[tuple[Rule, ...]] = (
-    Rule("duplicate", OutcomeUnknown("Checking with X"), _status(403), says="duplicate content"),
+    Rule("duplicate", OutcomeUnknown("Checking with X"), _status(403), says=_DUPLICATE),
     Rule(
         "credits",
         Operator(_STOPPED, remedy="The app has no credits left at X: buy credits in the X developer console."),
@@ -156,8 +171,8 @@ RULES: Final[tuple[Rule, ...]] = (
         nothing_happened=True,
     ),
     Rule("video-too-long", _TOO_LONG, _status(403), says="video longer than 2 minutes", nothing_happened=True),
+    Rule("suspended", _SUSPENDED, _status(403), says="suspended", nothing_happened=True),
     Rule("not-permitted", _NOT_PERMITTED, _status(403), says="not permitted to", nothing_happened=True),
-    Rule("not-permitted", _NOT_PERMITTED, _status(403), says="suspended", nothing_happened=True),
     Rule("forbidden", _NOT_PERMITTED, _status(403)),
     Rule(
         "media-gone",
@@ -181,7 +196,7 @@ RULES: Final[tuple[Rule, ...]] = (
         "segment-too-large",
         TryAgain("X wants the video in smaller pieces; we are sending it again."),
         _status(413, 431),
-        calls=frozenset({"append"}),
+        calls=frozenset({quotas.APPEND}),
     ),
     Rule("server-fault", TryAgain("X has trouble at the moment; we will try again."), _SERVER_FAULTS),
 )
@@ -193,8 +208,10 @@ RULES: Final[tuple[Rule, ...]] = (
 def body_of(response: httpx.Response, call: str, now: datetime) -> dict[str, Any]:
     """The body of a success. Raises HandleDead, PlatformFault, or UnreadAnswer where no rule knows the answer."""
     body = json_object(response)
-    if response.is_success and not _refused_inside(body):
+    if response.is_success and (body or call in _BODYLESS) and not _refused_inside(body):
         return body
+    if not body and (response.is_success or response.status_code in _EDGE_REFUSALS):
+        raise PlatformFault(_unreadable(response))
     answer = _answer(response, call, body)
     rule = _rule_for(answer)
     if rule is None:
@@ -247,11 +264,16 @@ def post_id_of(response: httpx.Response, now: datetime) -> str | NotDone | Unkno
     post_id = str(found.get("id", "")) if isinstance(found, dict) else ""
     if response.is_success:
         return post_id if post_id.isdecimal() else unclear(response, PLATFORM_NAME)
-    answer = _answer(response, "post", body)
+    answer = _answer(response, quotas.POST, body)
     rule = _rule_for(answer)
     if rule is None or not rule.nothing_happened:
         return unclear(response, PLATFORM_NAME)
     return NotDone(_filled(rule, answer, now), handle_usable=not rule.media_dead)
+
+
+def says_duplicate(response: httpx.Response) -> bool:
+    """X refuses words that the account has posted in the last hours: by an earlier send of ours, or by its owner."""
+    return response.status_code == 403 and _DUPLICATE in _answer(response, quotas.POST, json_object(response)).words
 
 
 # ------------------------------------------------------------------------------------------------------- the reading
@@ -297,8 +319,10 @@ def _limit_of(answer: Answer, now: datetime) -> tuple[datetime, str]:
 
 
 def _reset_of(answer: Answer, prefix: str, now: datetime) -> datetime:
-    try:
-        at = datetime.fromtimestamp(int(answer.headers[f"{prefix}-reset"]), UTC)
-    except (KeyError, ValueError, OverflowError, OSError):
-        return now + _DEFAULT_WAIT
-    return max(at, now + _LEAST_WAIT)
+    at = quotas.reset_at(answer.headers, prefix)
+    return now + _DEFAULT_WAIT if at is None else max(at, now + _LEAST_WAIT)
+
+
+def _unreadable(response: httpx.Response) -> TryAgain:
+    """No JSON at all: an edge answered for X, or the answer was cut."""
+    return TryAgain("X gave an answer that nobody can read; we will try again.", describe(response), "x.unreadable")

@@ -21,7 +21,7 @@ from autorepost_app.platform_kit.protocol import (
     Undecided,
     Unknown,
 )
-from autorepost_app.platforms.x import PLATFORM, destination
+from autorepost_app.platforms.x import PLATFORM, destination, uploads
 
 # ------------------------------------------------------------------------------------------------- the way it goes
 
@@ -195,7 +195,7 @@ def test_an_upload_whose_first_answer_was_lost_starts_anew_and_shows_nothing(pub
 def test_segments_lost_on_the_way_are_sent_again_from_the_last_proof(
     publish: Callable[..., Any], longer_clip: Any, control: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(destination, "KEEP_EVERY_SEGMENTS", 4)
+    monkeypatch.setattr(uploads, "KEEP_EVERY_SEGMENTS", 4)
     publication = publish(media=longer_clip)
     control.fault("upload.append", "error", status=413, count=4)
     control.fault("upload.append", "reset_mid_body", after=7)

@@ -9,7 +9,7 @@ import pytest
 
 from autorepost_app.domain.errors import PlatformFault, TryAgain
 from autorepost_app.platform_kit.protocol import Absent, Done, Live, PostText, Undecided
-from autorepost_app.platforms.x import destination
+from autorepost_app.platforms.x import timeline
 from autorepost_app.platforms.x.likeness import are_ours
 
 
@@ -113,7 +113,7 @@ def test_the_whole_list_is_read_page_after_page(publish: Callable[..., Any], con
             headers={"Authorization": f"Bearer {publication.delivery.grant.access_token}"},
         )
         assert said.status_code == 201
-    monkeypatch.setattr(destination, "NEWEST_POSTS", 5)
+    monkeypatch.setattr(timeline, "NEWEST_POSTS", 5)
     found = search(publication)
     assert isinstance(found, Live)
     assert found.external_id == done.external_id
@@ -127,7 +127,7 @@ def test_a_list_that_ended_before_the_time_asked_for_proves_no_absence(
     control.settings(timeline_end=2)
     for words in ("two", "three"):
         published(another(publication, words))
-    monkeypatch.setattr(destination, "LIST_END", 2)
+    monkeypatch.setattr(timeline, "LIST_END", 2)
     assert isinstance(search(publication), Undecided)
 
 
