@@ -202,11 +202,13 @@ def _detail(response: httpx.Response) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FetchFailure:
-    """How the downloader ended: its own words, the HTTP status behind them, and whether the line broke."""
+    """How the downloader ended: its own words, the HTTP status behind them, whether the line broke, and whether it was
+    its reading of TikTok's page that failed."""
 
     text: str
     status: int | None = None
     broken_line: bool = False
+    of_extractor: bool = False
 
 
 def _hidden(code: str, text: str) -> Rejected:
@@ -250,6 +252,9 @@ _BY_TEXT: Final[tuple[tuple[str, Verdict], ...]] = (
     ("content too short", _later("file_cut_short", None)),
     ("No video formats found", _later("no_formats", limits.SOFT_BLOCK_SECONDS, _UPDATE)),
     ("No playable video", _hidden("no_playable_video", "TikTok offers no video for this post that others can play.")),
+    ("The browser plays nothing", _later("browser_saw_nothing", limits.SOFT_BLOCK_SECONDS)),
+    ("The browser cannot reach the page", _later("page_unreachable", None)),
+    ("The browser", _later("browser_failed", None)),
     ("MemoryError", _later("page_too_large", limits.SOFT_BLOCK_SECONDS, _UPDATE)),
     # EFBIG: the limit of the process
     ("unable to write data: [Errno 27]", _hidden("too_large", _TOO_LARGE)),
@@ -275,16 +280,49 @@ CHAIN_CODES: Final = frozenset(
         "challenge_unsolved",
         "challenge_unreadable",
         "user_id_unreadable",
+        "extractor_failed",
         "no_formats",
         "page_forbidden",
         "page_rate_limited",
         "page_unreachable",
+        "browser_saw_nothing",
+        "browser_failed",
         "fetch_timeout",
         "fetch_killed",
         "canaries_denied",
     )
 )
 """The way to files itself is in trouble, for every post alike: yt-dlp behind the times, a soft block, no network."""
+
+
+BROWSER_MAY_HELP: Final = frozenset(
+    f"tiktok.{code}"
+    for code in (
+        "page_unreadable",
+        "page_unexpected",
+        "page_too_large",
+        "challenge_unsolved",
+        "challenge_unreadable",
+        "extractor_failed",
+        "no_formats",
+        "page_forbidden",
+    )
+)
+"""The page came and was not understood, or not given to a program. What keeps people out keeps a browser out, too."""
+
+
+def no_browser(unread: PlatformFault) -> PlatformFault:
+    verdict = unread.verdict
+    words = f"{verdict.detail} (no Chromium is installed here to play the page in; with one, that is tried next)"
+    return PlatformFault(replace(verdict, detail=words))
+
+
+def both_ways(unread: PlatformFault, unplayed: PlatformFault) -> PlatformFault:
+    """What a browser found out about the post is final; where it failed as well, it was the first way that matters."""
+    if unplayed.verdict.code not in CHAIN_CODES:
+        return unplayed
+    first, second = unread.verdict, unplayed.verdict
+    return PlatformFault(replace(first, detail=f"{first.detail}; and a browser: {second.detail} ({second.code})"))
 
 
 def fetch_refused(failure: FetchFailure) -> PlatformFault:
@@ -298,6 +336,8 @@ def fetch_refused(failure: FetchFailure) -> PlatformFault:
         return PlatformFault(_with_words(by_status, said))
     if failure.broken_line or (failure.status or 0) >= httpx.codes.INTERNAL_SERVER_ERROR:
         return PlatformFault(_with_words(_later("page_unreachable", None), said))
+    if failure.of_extractor:
+        return PlatformFault(_with_words(_later("extractor_failed", limits.SOFT_BLOCK_SECONDS, _UPDATE), said))
     raise UnreadAnswer(f"no rule reads this failure of the download: {said}")
 
 

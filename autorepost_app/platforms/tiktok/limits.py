@@ -49,6 +49,9 @@ FETCH_MEMORY_BYTES: Final = 1 << 30
 FETCH_SECONDS: Final = 1800.0
 """The longest one fetch may take [U]: the largest file at 10 Mbit/s."""
 
+SEE_SECONDS: Final = 20.0
+"""A page that has played nothing by then will play nothing [U]: pages are there within five."""
+
 PROBE_SECONDS: Final = 60.0
 """The longest one look at a canary may take [U]: a page and the first 10 kB of a file."""
 

@@ -48,6 +48,7 @@ class Job:
     file_bytes: int
     timeout_seconds: float
     memory_bytes: int
+    see_seconds: float
     only_start: bool
 
     @property
@@ -202,6 +203,7 @@ def failed(error: Exception) -> dict[str, Any]:
         "text": next((each.orig_msg for each in chain if isinstance(each, ExtractorError)), _bare(error)),
         "status": statuses[0] if statuses else None,
         "broken_line": any(isinstance(each, TransportError) for each in chain),
+        "of_extractor": any(isinstance(each, ExtractorError) and not each.expected for each in chain),
     }
 
 

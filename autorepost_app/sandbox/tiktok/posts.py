@@ -21,6 +21,7 @@ Trouble = Literal[
     "hard_challenge",
     "empty_after_challenge",
     "no_formats",
+    "other_layout",
     "not_shown_here",
     "expired_file",
 ]

@@ -26,6 +26,14 @@ def strange_page(ask: Ask) -> Response:
     return HTMLResponse(pages.plain_page("TikTok", "Make your day", ""))
 
 
+def other_layout(ask: Ask) -> Response:
+    """The page after TikTok rebuilt it: it plays its video, and what programs read in it is gone."""
+    file = f"{ask.url.path.rstrip('/')}/download.mp4"
+    page = HTMLResponse(f'<title>TikTok</title><video src="{file}" autoplay muted playsinline></video>')
+    page.set_cookie("tt_chain_token", "sandbox", httponly=True)
+    return page
+
+
 def login_wall(ask: Ask) -> Response:
     host = ask.url.path.partition("/@")[0]
     return RedirectResponse(f"{host}/login?redirect_url=%2F", 302)
@@ -56,6 +64,7 @@ PAGES: dict[str, Callable[[Ask], Response | None]] = {
     for answer in (
         broken_page,
         strange_page,
+        other_layout,
         login_wall,
         challenge,
         hard_challenge,

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from autorepost_app.domain.clock import utc_now
 from autorepost_app.platform_kit.protocol import AppCredentials, Connectable, Grant, Parts, Reach, TokenSet
 from autorepost_app.platforms.tiktok import PLATFORM
+from autorepost_app.platforms.tiktok.fetch import find_browser
 from autorepost_app.sandbox.server import SandboxServer
 
 REDIRECT = "http://127.0.0.1:8080/oauth/tiktok/callback"
@@ -113,6 +114,21 @@ def tiktok(sandbox: SandboxServer, reach: Reach, request: pytest.FixtureRequest)
         yield world
         world.control("DELETE", "/faults")
     parts.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_browser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
+    """Whether somebody has Chromium on this machine changes no test but those that ask for it."""
+    if "browser" not in request.fixturenames:
+        monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("bin")))
+
+
+@pytest.fixture
+def browser() -> str:
+    found = find_browser()
+    if found is None:
+        pytest.skip("no Chromium on the search path")
+    return found
 
 
 @dataclass

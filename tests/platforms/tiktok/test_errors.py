@@ -133,7 +133,8 @@ RAISING = {"ExtractorError", "self.raise_login_required"}
 
 
 def test_each_text_we_read_is_one_that_the_installed_yt_dlp_or_our_own_child_says():
-    ours = Path(errors.__file__).with_name("ytdlp_child.py").read_text()
+    children = ("ytdlp_child.py", "browser_child.py")
+    ours = "".join(Path(errors.__file__).with_name(name).read_text() for name in children)
     texts = set(said_by_yt_dlp())
 
     def said(start):

@@ -35,7 +35,7 @@ def test_the_same_extractor_takes_posts_of_its_own_host_and_no_other(www_url):
     assert extractor.suitable(f"{www_url}/@_/video/7")
     assert not extractor.suitable(f"{www_url}/@anna/photo/7")
     assert not extractor.suitable("https://www.example.org/@anna/video/7")
-    assert extractor.ie_key() == "TikTokAt"
+    assert extractor.ie_key() == "TikTok"
     assert extractor._create_url("anna", "7") == f"{www_url}/@anna/video/7"
     assert extractor._create_url(None, "7") == f"{www_url}/@_/video/7"
 
