@@ -21,6 +21,20 @@ from autorepost_app.domain.errors import UserError
 PREFIX: Final = "AUTOREPOST_"
 LAST_PORT: Final = 65535
 _SCHEMES: Final = ("postgresql://", "postgres://", "postgresql+psycopg://")
+_PLAIN_WORDS: Final = {
+    "port": ("is no port", f"Use a number from 1 to {LAST_PORT}, or leave it unset for 8080."),
+    "log_format": ("is no format of the logs", "Use pretty or json, or leave it unset to have it chosen."),
+    "transcode_slots": ("is no number of slots", "Use a number from 1 to 64, or leave it unset to have it chosen."),
+}
+"""What is wrong with a value that only its type refuses, and what helps. None of them is a secret."""
+
+
+class _Unusable(ValueError):
+    """What is wrong with a value, completing "... is not usable: ", and the one thing that helps."""
+
+    def __init__(self, fault: str, remedy: str) -> None:
+        super().__init__(fault)
+        self.remedy = remedy
 
 
 class Settings(BaseModel):
@@ -51,9 +65,9 @@ class Settings(BaseModel):
     def _is_this_machine(cls, value: str) -> str:
         """Nobody can sign in yet, so whoever reaches the port is an operator."""
         if not _is_loopback(value):
-            raise ValueError(
-                "must be 127.0.0.1 or localhost until people can sign in; to be reached from elsewhere, "
-                "put a server that asks who comes in front of it"
+            raise _Unusable(
+                f"nobody can sign in yet, and others would reach “{value}”",
+                "Use 127.0.0.1; to be reached from elsewhere, put a server that asks who comes in front of it.",
             )
         return value
 
@@ -61,14 +75,20 @@ class Settings(BaseModel):
     @classmethod
     def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(_SCHEMES):
-            raise ValueError("must be a PostgreSQL address such as postgresql://user:password@host/name")
+            raise _Unusable(
+                "it is no address of a PostgreSQL database",
+                "Write postgresql://user:password@host/name, or leave it unset for a database of our own.",
+            )
         return value
 
     @field_validator("store_url")
     @classmethod
     def _is_store(cls, value: str) -> str:
         if value and not re.match(r"file:///.|s3://[^/]", value):
-            raise ValueError("must be file:///folder or s3://bucket/prefix")
+            raise _Unusable(
+                "it is neither a folder nor a bucket",
+                "Write file:///folder or s3://bucket/prefix, or leave it unset for a folder in the home.",
+            )
         return value
 
     @field_validator("public_url")
@@ -82,7 +102,10 @@ class Settings(BaseModel):
         if value.startswith("kms:") and len(value) > len("kms:"):
             return value
         if value and not value.startswith(("/", "./", "~")):
-            raise ValueError("must be the path of a key file or kms:<key id>")
+            raise _Unusable(
+                "it is neither a path nor a key in KMS",
+                "Write the path of a key file such as /etc/autorepost.key, or leave it unset for one in the home.",
+            )
         return value
 
     @model_validator(mode="before")
@@ -127,7 +150,7 @@ def read(environ: Mapping[str, str], platform_names: Iterable[str] = ()) -> Sett
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise _wrong(error) from error
+        raise _wrong(error) from None  # it holds every value, secret ones too
 
 
 def _is_loopback(host: str) -> bool:
@@ -145,7 +168,7 @@ def _web_address(value: str) -> str:
     except ValueError:
         usable = False
     if not usable or any(sign.isspace() for sign in value):
-        raise ValueError("must be an address such as https://repost.example.org")
+        raise _Unusable("it is no web address", "Write one such as https://repost.example.org, or leave it unset.")
     return value
 
 
@@ -154,9 +177,9 @@ def _check_platform_url(name: str, value: str) -> None:
         return
     try:
         _web_address(value)
-    except ValueError as error:
-        text = f"{PREFIX}{name} is not usable: {error}."
-        raise UserError(text, remedy="Leave it unset for the real platform.", field=PREFIX + name) from None
+    except _Unusable as error:
+        remedy = "Write one that begins with https://, or leave it unset for the real platform."
+        raise _refusal(PREFIX + name, str(error), remedy) from None
 
 
 def _unknown(name: str, known: set[str]) -> UserError:
@@ -166,7 +189,15 @@ def _unknown(name: str, known: set[str]) -> UserError:
 
 
 def _wrong(error: ValidationError) -> UserError:
-    first = error.errors(include_input=False, include_url=False)[0]
-    name = PREFIX + str(first["loc"][0]).upper() if first["loc"] else PREFIX
-    reason = first["msg"].removeprefix("Value error, ")
-    return UserError(f"{name} is not usable: {reason}.", remedy="See .env.example for what it takes.", field=name)
+    """In our words: the library's speak of its own types."""
+    first = error.errors(include_url=False)[0]
+    field = str(first["loc"][0])
+    unusable = first.get("ctx", {}).get("error")
+    if isinstance(unusable, _Unusable):
+        return _refusal(PREFIX + field.upper(), str(unusable), unusable.remedy)
+    fault, remedy = _PLAIN_WORDS[field]
+    return _refusal(PREFIX + field.upper(), f"“{first['input']}” {fault}", remedy)
+
+
+def _refusal(name: str, fault: str, remedy: str) -> UserError:
+    return UserError(f"{name} is not usable: {fault}.", remedy=remedy, field=name)

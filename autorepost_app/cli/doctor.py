@@ -50,6 +50,7 @@ def findings(environ: Mapping[str, str]) -> Iterator[Finding]:
     yield key_file(settings, stored)
     manifests = find_platforms()
     yield from platforms.credentials(settings, manifests, stored)
+    yield from platforms.both_ends(settings, manifests)
     yield platforms.public_address(settings, manifests, stored)
     answers = platforms.ask_hosts(settings, manifests)
     yield from platforms.hosts(answers)
@@ -75,5 +76,14 @@ def _show(found: list[Finding]) -> None:
             words.append(f"\n{each.remedy}", style="bold")
         table.add_row(Text(each.status, style=_COLOURS[each.status]), each.name, words)
     console.print(table)
+    console.print(f"\n{_in_all(found)}")
+
+
+def _in_all(found: list[Finding]) -> str:
     stopping = sum(each.status is Status.PROBLEM for each in found)
-    console.print(f"\n{f'{stopping} of these' if stopping else 'Nothing here'} would stop a post.")
+    if stopping:
+        return f"{stopping} of these would stop a post."
+    doubtful = sum(each.status is Status.WARNING for each in found)
+    if doubtful:
+        return f"Nothing here would stop every post; {doubtful} may hold one up or stop one platform's."
+    return "Nothing here would stop a post."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ from typing import Any, ClassVar
 import pytest
 
 from autorepost_app.bootstrap import find_platforms, settings_from
-from autorepost_app.cli.checks import Status, machine, platforms
+from autorepost_app.cli.checks import Finding, Status, machine, platforms
 from autorepost_app.cli.checks.database import Stored, database, key_file
+from autorepost_app.cli.doctor import _in_all
 from autorepost_app.config import Settings
 from autorepost_app.platform_kit.protocol import Platform
 from autorepost_app.processes import free_port
@@ -36,8 +38,16 @@ def by_name(found) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------------- the command
 
 
-def test_a_fresh_machine_is_fit_and_left_as_it_was(run, home):
-    ended = run("doctor", "--json")
+@pytest.fixture
+def set_up(manifests) -> dict[str, object]:
+    """Settings with credentials for every platform, whose hosts are all down."""
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    names = {f"{key}_{host.name}_URL".upper(): nowhere for key, each in manifests.items() for host in each.hosts}
+    return {**names, **{f"{key}_CLIENT_{part}".upper(): "app" for key in manifests for part in ("id", "secret")}}
+
+
+def test_a_fresh_machine_is_fit_and_left_as_it_was(run, home, set_up):
+    ended = run("doctor", "--json", **set_up)
     found = {row["name"]: row for row in json.loads(ended.stdout)}
     assert ended.returncode == 0, ended.stdout
     assert {row["status"] for row in found.values()} <= {"ok", "warning"}
@@ -46,8 +56,18 @@ def test_a_fresh_machine_is_fit_and_left_as_it_was(run, home):
     assert not home.exists()
 
 
-def test_what_would_stop_a_post_ends_the_command_with_one(run, tmp_path):
-    ended = run("doctor", FFMPEG_BIN=tmp_path / "none")
+def test_a_machine_without_any_apps_is_told_that_no_post_can_come_or_go(run, set_up):
+    hosts = {name: url for name, url in set_up.items() if name.endswith("_URL")}
+    ended = run("doctor", **hosts)
+    assert ended.returncode == 1
+    assert "none is set up, so no post can be found" in ended.stdout
+    assert "none is set up, so no post can go anywhere" in ended.stdout
+    assert "Set AUTOREPOST_TIKTOK_CLIENT_ID and AUTOREPOST_TIKTOK_CLIENT_SECRET" in ended.stdout
+    assert "2 of these would stop a post." in ended.stdout
+
+
+def test_what_would_stop_a_post_ends_the_command_with_one(run, tmp_path, set_up):
+    ended = run("doctor", FFMPEG_BIN=tmp_path / "none", **set_up)
     assert ended.returncode == 1
     assert "There is no usable ffmpeg" in ended.stdout
     assert "1 of these would stop a post." in ended.stdout
@@ -61,9 +81,9 @@ def test_wrong_settings_are_a_finding_and_not_an_error(run):
     assert "Traceback" not in ended.stderr
 
 
-def test_no_secret_is_in_what_the_doctor_says(run):
+def test_no_secret_is_in_what_the_doctor_says(run, set_up):
     secrets = {"X_CLIENT_SECRET": "hunter2", "DATABASE_URL": f"postgresql://me:hunter2@127.0.0.1:{free_port()}/x"}
-    ended = run("doctor", X_CLIENT_ID="app", **secrets)
+    ended = run("doctor", **{**set_up, **secrets})
     assert ended.returncode == 1
     assert "hunter2" not in ended.stdout + ended.stderr
 
@@ -310,7 +330,59 @@ def test_a_platform_that_is_down_is_a_warning_because_its_posts_wait(settings, m
     found = list(platforms.hosts(platforms.ask_hosts(pointed(settings, manifests, url), manifests)))
     assert len(found) == len(manifests)
     assert {each.status for each in found} == {WARNING}
-    assert all(url in each.found and "Posts wait" in each.remedy for each in found)
+    assert all(f"{url} (nothing listens there)" in each.found for each in found)
+    assert {each.remedy for each in found} == {
+        "Start what should, or correct its address. Posts wait until it answers."
+    }
+
+
+@pytest.mark.parametrize(
+    ("cause", "why", "what_helps"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "its name is not known here", "`getent hosts api.example`"),
+        (TimeoutError("timed out"), "it takes too long", "firewall"),
+        (ssl.SSLCertVerificationError("self-signed"), "its certificate is not trusted here", "SSL_CERT_FILE"),
+        (OSError(101, "Network is unreachable"), "Network is unreachable", "way out of this machine"),
+    ],
+)
+def test_a_host_that_does_not_answer_is_said_in_words_with_what_helps(monkeypatch, cause, why, what_helps, manifests):
+    """The real client, over a machine whose network fails in this way."""
+
+    def fail(*_args, **_more):
+        raise cause
+
+    monkeypatch.setattr(socket, "create_connection", fail)
+    name = next(key for key, each in manifests.items() if each.source)
+    down = settings_from(
+        {f"AUTOREPOST_{name}_{host.name}_URL".upper(): "https://api.example" for host in manifests[name].hosts}
+    )
+    (found,) = platforms.hosts(platforms.ask_hosts(down, {name: manifests[name]}))
+    assert why in found.found
+    assert what_helps in found.remedy
+
+
+def test_what_a_post_needs_at_both_ends_is_looked_at(settings, manifests):
+    only_source = with_settings(settings, platforms={"TIKTOK_CLIENT_ID": "app", "TIKTOK_CLIENT_SECRET": "s"})
+    found = by_name(platforms.both_ends(only_source, manifests))
+    assert (found["sources"].status, found["sources"].found) == (OK, "TikTok")
+    assert found["destinations"].status is PROBLEM
+    assert "AUTOREPOST_INSTAGRAM_CLIENT_ID and AUTOREPOST_INSTAGRAM_CLIENT_SECRET" in found["destinations"].remedy
+    assert "or those of X or YouTube" in found["destinations"].remedy
+    half = with_settings(settings, platforms={"TIKTOK_CLIENT_ID": "app"})
+    assert by_name(platforms.both_ends(half, manifests))["sources"].status is PROBLEM
+    assert {each.status for each in platforms.both_ends(settings, {})} == {PROBLEM}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "said"),
+    [
+        ([OK, OK], "Nothing here would stop a post."),
+        ([OK, WARNING], "Nothing here would stop every post; 1 may hold one up or stop one platform's."),
+        ([PROBLEM, WARNING], "1 of these would stop a post."),
+    ],
+)
+def test_the_last_line_says_no_more_than_was_found(statuses, said):
+    assert _in_all([Finding("x", status, "y") for status in statuses]) == said
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from autorepost_app import bootstrap
-from autorepost_app.config import Settings, read
+from autorepost_app.config import _PLAIN_WORDS, Settings, read
 from autorepost_app.domain.errors import UserError
 
 
@@ -70,8 +71,29 @@ def test_the_field_that_collects_platforms_is_no_setting() -> None:
 def test_a_value_that_cannot_be_is_refused_by_the_name_of_its_setting(name: str, value: str) -> None:
     refusal = _refusal(_set(**{name: value}))
     assert refusal.field == f"AUTOREPOST_{name}"
-    assert f"AUTOREPOST_{name} is not usable" in refusal.text
-    assert refusal.remedy
+    assert refusal.text.startswith(f"AUTOREPOST_{name} is not usable: ")
+    assert re.fullmatch(r"(Use|Write) .+\.", refusal.remedy), "one sentence that says what to set"
+    assert "Input should" not in str(refusal), "the library's words are not ours"
+    assert "Value error" not in str(refusal)
+
+
+def test_the_fault_of_a_value_names_the_value_and_the_remedy_what_to_set() -> None:
+    refusal = _refusal(_set(PORT="http"))
+    assert refusal.text == "AUTOREPOST_PORT is not usable: “http” is no port."
+    assert refusal.remedy == "Use a number from 1 to 65535, or leave it unset for 8080."
+
+
+def test_an_address_that_others_would_reach_is_refused_with_one_remedy() -> None:
+    refusal = _refusal(_set(HOST="0.0.0.0"))
+    assert refusal.text == "AUTOREPOST_HOST is not usable: nobody can sign in yet, and others would reach “0.0.0.0”."
+    assert refusal.remedy.startswith("Use 127.0.0.1; to be reached from elsewhere, put a server")
+
+
+def test_every_setting_that_its_type_may_refuse_has_words_of_ours() -> None:
+    """A field of another type than text would otherwise fall back to nothing at all."""
+    free = {"home", "platforms", "database_url", "ffmpeg_bin", "ffprobe_bin"}
+    checked = {name for name, field in Settings.model_fields.items() if field.annotation is not str} - free
+    assert checked == set(_PLAIN_WORDS)
 
 
 def test_a_refused_address_does_not_show_its_password() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -14,6 +17,7 @@ from autorepost_app.bootstrap import links_are_reachable
 from autorepost_app.cli.checks import Finding, ok, problem, warning
 from autorepost_app.cli.checks.database import Stored
 from autorepost_app.config import PREFIX, Settings
+from autorepost_app.platform_kit.http import new_client
 from autorepost_app.platform_kit.protocol import Platform
 
 _ANSWER_SECONDS = 5.0
@@ -26,12 +30,16 @@ Manifests = Mapping[str, Platform]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a host said to a plain question, if anything; `ahead_seconds` is how far our clock is before its."""
+    """What a host said to a plain question, if anything; `ahead_seconds` is how far our clock is before its.
+
+    `error` says in words why there is no answer, `remedy` what helps.
+    """
 
     platform: str
     name: str
     url: str
     error: str = ""
+    remedy: str = ""
     ahead_seconds: float | None = None
 
 
@@ -39,7 +47,7 @@ def credentials(settings: Settings, manifests: Manifests, stored: Stored) -> Ite
     """Missing ones stop only a platform that is in use."""
     in_use = {platform for platform, _login in stored.connected}
     for key, manifest in sorted(manifests.items()):
-        missing = [f"{PREFIX}{key.upper()}_{name}" for name in _CREDENTIALS if not settings.platform_value(key, name)]
+        missing = _missing(settings, key)
         name = f"{manifest.name} app"
         if not missing:
             yield ok(name, "has its credentials")
@@ -47,6 +55,30 @@ def credentials(settings: Settings, manifests: Manifests, stored: Stored) -> Ite
             remedy = f"Set {' and '.join(missing)} to what {manifest.name} gave for your app."
             make = problem if key in in_use else warning
             yield make(name, "has connected accounts but no credentials" if key in in_use else "not set up", remedy)
+
+
+def _missing(settings: Settings, key: str) -> list[str]:
+    return [f"{PREFIX}{key.upper()}_{name}" for name in _CREDENTIALS if not settings.platform_value(key, name)]
+
+
+def both_ends(settings: Settings, manifests: Manifests) -> Iterator[Finding]:
+    """A post comes from somewhere and goes somewhere."""
+    sources = {key: each.name for key, each in sorted(manifests.items()) if each.source is not None}
+    destinations = {key: each.name for key, each in sorted(manifests.items()) if each.destination is not None}
+    yield _an_end(settings, "sources", sources, "none is set up, so no post can be found")
+    yield _an_end(settings, "destinations", destinations, "none is set up, so no post can go anywhere")
+
+
+def _an_end(settings: Settings, what: str, platforms: Mapping[str, str], lacking: str) -> Finding:
+    able = [name for key, name in platforms.items() if not _missing(settings, key)]
+    if able:
+        return ok(what, ", ".join(able))
+    first = next(iter(platforms), None)
+    if first is None:
+        return problem(what, lacking, "Install a platform that offers it.")
+    wanted = " and ".join(_missing(settings, first))
+    others = f", or those of {' or '.join(list(platforms.values())[1:])}" if len(platforms) > 1 else ""
+    return problem(what, lacking, f"Set {wanted}{others}. To try it without any: `python3 dev.py demo`.")
 
 
 def public_address(settings: Settings, manifests: Manifests, stored: Stored) -> Finding:
@@ -74,13 +106,13 @@ def _fetches(manifest: Platform, login: str) -> bool:
 
 
 def ask_hosts(settings: Settings, manifests: Manifests) -> list[Answer]:
-    """One short question to every host, all at once. No credentials are sent."""
+    """One short question to every host, all at once, as the product itself would ask. No credentials are sent."""
     asked = [
         (manifest.name, host.name, settings.platform_value(key, f"{host.name}_URL") or host.default_url)
         for key, manifest in sorted(manifests.items())
         for host in manifest.hosts
     ]
-    with httpx.Client(timeout=_ANSWER_SECONDS) as client, ThreadPoolExecutor(max_workers=16) as pool:
+    with new_client(_ANSWER_SECONDS) as client, ThreadPoolExecutor(max_workers=16) as pool:
         return list(pool.map(lambda each: _ask(client, *each), asked))
 
 
@@ -89,8 +121,26 @@ def _ask(client: httpx.Client, platform: str, name: str, url: str) -> Answer:
     try:
         answer = client.head(url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Answer(platform, name, url, error=str(error) or type(error).__name__)
+        why, remedy = _in_words(error, urlsplit(url).hostname or url)
+        return Answer(platform, name, url, error=why, remedy=remedy)
     return Answer(platform, name, url, ahead_seconds=_ahead(answer.headers.get("date")))
+
+
+def _in_words(error: Exception, host: str) -> tuple[str, str]:
+    """Why a host did not answer, and what helps. The reason lies at the bottom of what the client raised."""
+    below: BaseException = error
+    while (cause := below.__cause__ or below.__context__) is not None:
+        below = cause
+    match below:
+        case socket.gaierror():
+            return "its name is not known here", f"Check this machine's DNS: `getent hosts {host}` has to find it."
+        case ConnectionRefusedError():
+            return "nothing listens there", "Start what should, or correct its address."
+        case ssl.SSLCertVerificationError():
+            return "its certificate is not trusted here", "Put your network's own authority into SSL_CERT_FILE."
+        case TimeoutError():
+            return "it takes too long", "Check the firewall: connections to port 443 have to be let out."
+    return str(error) or type(error).__name__, "Check the way out of this machine."
 
 
 def _ahead(date: str | None) -> float | None:
@@ -112,8 +162,8 @@ def hosts(answers: Iterable[Answer]) -> Iterator[Finding]:
             continue
         reasons = "; ".join(sorted({answer.error for answer in down}))
         found = f"no answer from {', '.join(answer.url for answer in down)} ({reasons})"
-        remedy = "Check the way out of this machine (DNS, firewall, HTTPS_PROXY). Posts wait until it answers."
-        yield warning(f"{platform} hosts", found, remedy)
+        remedy = " ".join(sorted({answer.remedy for answer in down}))
+        yield warning(f"{platform} hosts", found, f"{remedy} Posts wait until it answers.")
 
 
 def clock(answers: Iterable[Answer]) -> Finding:
