@@ -2,7 +2,7 @@
 
 The channel's uploads playlist is read, newest first, and never the search: the index behind that runs hours late and
 has a small budget of its own. Our marker among a video's tags is proof. A database restored from a backup may have
-forgotten under which marker it sent; then the same words on a video of the same length are what is left to go by.
+forgotten under which marker it sent; then the same words on a video of the same length are for a person to look at.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import regex
 
 from autorepost_app.platform_kit.protocol import Absent, Delivery, Finding, Grant, Live, Undecided
 from autorepost_app.platforms.youtube.errors import no_channel
-from autorepost_app.platforms.youtube.limits import FALLBACK_TITLE
 from autorepost_app.platforms.youtube.reading import DataApi, items, uploads_playlist
 
 _PAGE: Final = "50"
@@ -56,10 +55,9 @@ class Uploads:
         if found := self._marked(delivery, seen):
             return found
         alike = [str(video["id"]) for video in seen.videos if _is_alike(video, delivery)]
-        if len(alike) == 1 and _says_something(delivery):
-            return Live("this upload has our words and our length", alike[0], self.url(alike[0]))
         if alike:
-            return Undecided(f"{len(alike)} uploads since {since:%Y-%m-%d %H:%M} may be ours by words and length")
+            # The same words every day are common: without the marker they may be another publication's.
+            return Undecided(f"may be ours by words and length: {', '.join(map(self.url, alike[:5]))}")
         if not seen.whole:
             return Undecided(f"not every upload since {since:%Y-%m-%d %H:%M} could be read")
         return Absent(f"none of {len(seen.videos)} uploads since {since:%Y-%m-%d %H:%M} is ours", handle_usable=False)
@@ -124,11 +122,6 @@ def _is_alike(video: Mapping[str, Any], delivery: Delivery) -> bool:
     seconds = _seconds((video.get("contentDetails") or {}).get("duration"))
     # YouTube gives no length, or none but zero, until it has looked into the file
     return not seconds or abs(seconds - delivery.media.facts.duration_seconds) <= _SAME_LENGTH_SECONDS
-
-
-def _says_something(delivery: Delivery) -> bool:
-    """Whether the words tell this publication from another one without a caption."""
-    return bool(delivery.text.body.strip()) or delivery.text.title != FALLBACK_TITLE
 
 
 def _seconds(duration: object) -> float:
