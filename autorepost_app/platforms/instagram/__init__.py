@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from autorepost_app.platform_kit.http import Api, new_client
-from autorepost_app.platform_kit.protocol import DestinationSpec, Host, KeyKind, Parts, Platform, Reach
+from autorepost_app.platform_kit.protocol import AppCredentials, DestinationSpec, Host, KeyKind, Parts, Platform, Reach
 from autorepost_app.platforms.instagram import limits, options, quotas
 from autorepost_app.platforms.instagram.auth import (
     FACEBOOK,
@@ -21,10 +22,14 @@ from autorepost_app.platforms.instagram.graph import Graph
 
 
 def build(reach: Reach) -> Parts:
+    # Meta registers an app once for each login; until both can be set up, one registration serves both.
+    return assemble(reach, dict.fromkeys(OAUTH.logins, reach.app))
+
+
+def assemble(reach: Reach, apps: Mapping[str, AppCredentials]) -> Parts:
+    """`apps` by login."""
     client = new_client(reach.timeout_seconds)
     apis = {name: Api(client, url, "Instagram", reach.meter) for name, url in reach.urls.items()}
-    # Meta registers an app once for each login; until both can be set up, one registration serves both.
-    apps = dict.fromkeys(OAUTH.logins, reach.app)
     graphs = {
         INSTAGRAM: Graph(apis["GRAPH"], reach.clock),
         FACEBOOK: Graph(apis["FACEBOOK_GRAPH"], reach.clock, apps[FACEBOOK].client_secret),

@@ -16,6 +16,7 @@ from autorepost_app.sandbox.instagram.graph import Graph
 from autorepost_app.sandbox.instagram.intake import Intake
 from autorepost_app.sandbox.instagram.login import Login
 from autorepost_app.sandbox.instagram.records import AccountOptions, AppSettings, Container, Media
+from autorepost_app.sandbox.instagram.refusals import REFUSALS
 from autorepost_app.sandbox.oauth import Desk
 from autorepost_app.sandbox.platform import Account, Ask, Call, Host, LivePost, Platform
 from autorepost_app.sandbox.records import Table
@@ -61,12 +62,29 @@ class Instagram(Platform):
         return self.login.desks
 
     def control_routes(self) -> Sequence[BaseRoute]:
-        path = "/_sandbox/instagram/accounts/{handle}/data-deletion"
-        return [Route(path, guarded(self._delete_data), methods=["POST"])]
+        deletion = "/_sandbox/instagram/accounts/{handle}/data-deletion"
+        return [
+            Route(deletion, guarded(self._delete_data), methods=["POST"]),
+            Route("/_sandbox/instagram/refusals", self._refusals, methods=["GET"]),
+        ]
+
+    async def _refusals(self, request: Request) -> Response:
+        """Every documented refusal by its name, as `status` and `body` for the fault `error`."""
+        return JSONResponse({name: refusal.as_fault() for name, refusal in REFUSALS.items()})
 
     async def _delete_data(self, request: Request) -> Response:
         account = self.world.account(self.key, request.path_params["handle"])
         return JSONResponse(await self._callbacks.delete_data(account))
+
+    @property
+    def own_app(self) -> tuple[str, str]:
+        """The id and secret that Instagram's own login knows the app by."""
+        return self.client_id, self.client_secret
+
+    @property
+    def facebook_app(self) -> tuple[str, str]:
+        settings = self.settings
+        return settings.facebook_client_id or self.client_id, settings.facebook_client_secret or self.client_secret
 
     def new_account_id(self, handle: str) -> str:
         return str(self.world.next_number("instagram.account", 17_841_400_000_000_000, 101))

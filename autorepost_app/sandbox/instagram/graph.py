@@ -116,9 +116,9 @@ class Graph:
     async def pages_of(self, ask: Ask) -> Response:
         fields = await self._fields(ask)
         token, grant = await self._platform.login.signed_in(ask, fields)
-        if "pages_show_list" not in grant.scopes:
-            return self._reply({"data": []}, token.account_id)
         account = self._platform.world.account("instagram", token.account_id)
+        if "pages_show_list" not in grant.scopes or not account.options.get("page", True):
+            return self._reply({"data": []}, token.account_id)
         page: dict[str, Any] = {
             "id": self._platform.page_id(account.id),
             "name": account.name,
@@ -137,7 +137,7 @@ class Graph:
         live = grants.live("instagram", token.id, *kinds) is not None
         until = int(token.expires_at.timestamp()) if token.expires_at else 0
         scopes = grants.grant_of(token).scopes
-        body = {"app_id": self._platform.client_id, "is_valid": live, "expires_at": until, "scopes": scopes}
+        body = {"app_id": self._platform.facebook_app[0], "is_valid": live, "expires_at": until, "scopes": scopes}
         return self._platform.json({"data": {**body, "user_id": self._platform.scoped_id(token.account_id)}})
 
     async def create(self, ask: Ask) -> Response:

@@ -2,7 +2,7 @@
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -34,8 +34,9 @@ _KINDS = ("short", "long", "fb_short", "fb_long", "page")
 class Login:
     def __init__(self, platform: "Instagram") -> None:
         self._platform = platform
-        own = Desk("www", "/oauth/authorize", self._reader(OWN_SCOPES), self._allowed, self._refused, "#_")
-        facebook = self._reader(FACEBOOK_SCOPES)
+        reader = self._reader(OWN_SCOPES, lambda: platform.own_app)
+        own = Desk("www", "/oauth/authorize", reader, self._allowed, self._refused, "#_")
+        facebook = self._reader(FACEBOOK_SCOPES, lambda: platform.facebook_app)
         self.desks = [
             own,
             *(
@@ -53,9 +54,9 @@ class Login:
             *(Call("facebook-graph", "GET", path, "token.facebook", self.facebook_token) for path in both),
         ]
 
-    def _reader(self, scopes_known: set[str]) -> Any:
+    def _reader(self, scopes_known: set[str], app: Callable[[], tuple[str, str]]) -> Any:
         def read(query: Mapping[str, str]) -> Consent:
-            if query.get("client_id") != self._platform.client_id:
+            if query.get("client_id") != app()[0]:
                 raise ConsentRefused("Invalid platform app: client_id")
             if query.get("response_type", "code") != "code" or not query.get("redirect_uri"):
                 raise ConsentRefused("Invalid redirect_uri or response_type")
@@ -83,7 +84,7 @@ class Login:
             raise shapes.refuse_login("Invalid platform app")
         if form.get("client_secret") != self._platform.client_secret:
             raise shapes.refuse_login("Error validating client secret.")
-        grant = self._redeem(form)
+        grant = self._redeem(form, self._platform.own_app[0])
         token = self._issue(grant, "short", SHORT_SECONDS)
         reply = {
             "access_token": token.id,
@@ -95,10 +96,10 @@ class Login:
             return self._platform.json({"data": [as_text]})
         return self._platform.json(reply)
 
-    def _redeem(self, form: Mapping[str, str]) -> Grant:
+    def _redeem(self, form: Mapping[str, str], client_id: str) -> Grant:
         grants = self._platform.world.grants
         try:
-            code = grants.take_code(form.get("code", ""), self._platform.client_id, form.get("redirect_uri", ""), None)
+            code = grants.take_code(form.get("code", ""), client_id, form.get("redirect_uri", ""), None)
         except CodeRefused as refusal:
             if refusal.reason == "redirect":
                 text = "Error validating verification code. Please make sure your redirect_uri is identical"
@@ -137,15 +138,13 @@ class Login:
 
     async def facebook_token(self, ask: Ask) -> Response:
         query = ask.query_params
-        if query.get("client_id") != self._platform.client_id or (
-            query.get("client_secret") != self._platform.client_secret
-        ):
+        if (query.get("client_id"), query.get("client_secret")) != self._platform.facebook_app:
             raise Refusal(shapes.graph_error(101, None, "Error validating application."))
         if query.get("grant_type") == "fb_exchange_token":
             grant = self._platform.world.grants.grant_of(self._live(query.get("fb_exchange_token"), "fb_short"))
             return self._facebook_reply(self._issue(grant, "fb_long", LONG_SECONDS), LONG_SECONDS)
         try:
-            grant = self._redeem(dict(query))
+            grant = self._redeem(dict(query), self._platform.facebook_app[0])
         except Refusal:
             text = "This authorization code has been used or has expired."
             raise Refusal(shapes.graph_error(100, 36009, text)) from None
@@ -191,7 +190,8 @@ class Login:
     def _check_proof(self, token: str, proof: str | None) -> None:
         if proof is None:
             return
-        right = hmac.new(self._platform.client_secret.encode(), token.encode(), "sha256").hexdigest()
+        _, secret = self._platform.facebook_app if token.startswith("EAA") else self._platform.own_app
+        right = hmac.new(secret.encode(), token.encode(), "sha256").hexdigest()
         if not hmac.compare_digest(right, proof):
             raise Refusal(shapes.graph_error(100, None, "Invalid appsecret_proof provided in the API argument"))
 

@@ -11,9 +11,11 @@ from autorepost_app.sandbox.records import Record
 
 
 class AccountOptions(Strict):
-    """Only professional accounts publish. `restricted` is Instagram's own punishment."""
+    """Only professional accounts publish. `restricted` is Instagram's own punishment; `page` whether its owner has a
+    Facebook page and shared it with the app."""
 
     professional: bool = True
+    page: bool = True
     account_type: Literal["BUSINESS", "MEDIA_CREATOR"] = "MEDIA_CREATOR"
     restricted: bool = False
     trial_reels: bool = True
@@ -31,6 +33,9 @@ class AppSettings(Strict):
     republish: Literal["error", "same_id"] = "error"
     # One page of Meta's keeps a post's words and kind for Facebook's login, its SDK's specification does not.
     own_login_sees_words: bool = True
+    # Meta registers an app once for each login; unset, one registration serves both.
+    facebook_client_id: str | None = None
+    facebook_client_secret: str | None = None
     deauthorize_url: str | None = None
     data_deletion_url: str | None = None
 

@@ -40,15 +40,20 @@ CODE_OF_SUBCODE = {
 def graph_error(
     code: int, subcode: int | None, message: str, transient: bool = False, *, status: int = 400, kind: str = ""
 ) -> Response:
-    error: dict[str, Any] = {
-        "message": f"(#{code}) {message}" if code > 0 and code != 190 else message,
-        "type": kind or ("GraphMethodException" if subcode == 33 else "OAuthException"),
-        "code": code,
-        **({"error_subcode": subcode} if subcode is not None else {}),
-        "is_transient": transient,
-        "fbtrace_id": "A" + secrets.token_urlsafe(16),
+    return JSONResponse(error_body(code, subcode, message, transient, kind), status)
+
+
+def error_body(code: int, subcode: int | None, message: str, transient: bool = False, kind: str = "") -> dict[str, Any]:
+    return {
+        "error": {
+            "message": f"(#{code}) {message}" if code > 0 and code != 190 else message,
+            "type": kind or ("GraphMethodException" if subcode == 33 else "OAuthException"),
+            "code": code,
+            **({"error_subcode": subcode} if subcode is not None else {}),
+            "is_transient": transient,
+            "fbtrace_id": "A" + secrets.token_urlsafe(16),
+        }
     }
-    return JSONResponse({"error": error}, status)
 
 
 def refuse(known: tuple[int, int | None, str, bool], *, status: int = 400) -> Refusal:

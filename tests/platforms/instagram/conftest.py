@@ -6,6 +6,8 @@ import hashlib
 import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -205,10 +207,19 @@ class Crash(Exception):
     """The process died right after a handle was on disk."""
 
 
+@pytest.fixture(scope="session")
+def _stopping() -> Iterator[ThreadPoolExecutor]:
+    """A sandbox takes a while to end; the next test need not wait for that."""
+    with ThreadPoolExecutor(thread_name_prefix="stopping") as pool:
+        yield pool
+
+
 @pytest.fixture
-def sandbox() -> Iterator[SandboxServer]:
-    with SandboxServer() as server:
+def sandbox(_stopping: ThreadPoolExecutor) -> Iterator[SandboxServer]:
+    with ExitStack() as stack:
+        server = stack.enter_context(SandboxServer())
         yield server
+        _stopping.submit(stack.pop_all().close)
 
 
 @pytest.fixture(scope="session")
@@ -226,6 +237,46 @@ def shared(shared_sandbox: SandboxServer, http: httpx.Client) -> Iterator[Contro
     yield control
     control.heal()
     control.settings(**before)
+
+
+@pytest.fixture
+def shared_reach(shared: Control) -> Reach:
+    return reach_of(shared, Ledger(shared.now))
+
+
+@pytest.fixture
+def shared_parts(shared_reach: Reach) -> Iterator[Parts]:
+    parts = PLATFORM.build(shared_reach)
+    yield parts
+    parts.close()
+
+
+@pytest.fixture(scope="session")
+def _grants() -> dict[str, Grant]:
+    return {}
+
+
+@pytest.fixture
+def shared_publication(
+    shared: Control, shared_reach: Reach, shared_parts: Parts, clip: FileOnDisk, _grants: dict[str, Grant]
+) -> Callable[..., Publication]:
+    """A new publication for somebody who connected once for all of these tests."""
+
+    def publication(login: str = "instagram") -> Publication:
+        if login not in _grants:
+            shared.account(f"grace.{login}")
+            consent = shared_parts.authoriser.consent(login=login, redirect_uri=CALLBACK, state="st")
+            code = shared.allow(consent.url, f"grace.{login}")["code"]
+            tokens = shared_parts.authoriser.exchange(login=login, redirect_uri=CALLBACK, code=code, verifier=None)
+            [connected] = shared_parts.authoriser.accounts(login=login, tokens=tokens)
+            own = connected.tokens
+            _grants[login] = Grant(connected.account, own.access_token, own.scopes, login)
+        assert isinstance(shared_parts.destination, InstagramDestination)
+        assert isinstance(shared_reach.meter, Ledger)
+        delivery = Delivery("pub-1", "ar-1", _grants[login], PostText(body=CAPTION), clip)
+        return Publication(shared_parts.destination, delivery, shared, shared_reach.meter)
+
+    return publication
 
 
 @pytest.fixture
@@ -249,12 +300,16 @@ def control(sandbox: SandboxServer, http: httpx.Client) -> Control:
     return control
 
 
-@pytest.fixture
-def reach(control: Control, books: Ledger) -> Reach:
+def reach_of(control: Control, books: Ledger) -> Reach:
     urls = {host.name: control.sandbox.hosts[f"INSTAGRAM_{host.name}_URL"] for host in PLATFORM.hosts}
     apps = control.sandbox.apps
     app = AppCredentials(apps["INSTAGRAM_CLIENT_ID"], apps["INSTAGRAM_CLIENT_SECRET"])
     return Reach(urls=urls, app=app, clock=control.now, meter=books, timeout_seconds=10.0)
+
+
+@pytest.fixture
+def reach(control: Control, books: Ledger) -> Reach:
+    return reach_of(control, books)
 
 
 @pytest.fixture
