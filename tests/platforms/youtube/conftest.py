@@ -8,6 +8,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -17,11 +18,14 @@ import httpx
 import pytest
 
 from autorepost_app.domain.clock import utc_now
+from autorepost_app.domain.errors import PlatformFault
 from autorepost_app.domain.media import MediaFacts
 from autorepost_app.platform_kit.protocol import (
+    Allowance,
     AppCredentials,
     Connectable,
     Delivery,
+    Done,
     Grant,
     Live,
     NotReady,
@@ -143,6 +147,34 @@ class Control:
 
 
 @dataclass
+class Wire:
+    """Everything that left the house, and every reservation made for it, in order. Refuses calls named in `full`."""
+
+    log: list[Any] = field(default_factory=list)
+    settled: list[tuple[str, str, Allowance]] = field(default_factory=list)
+    full: dict[str, PlatformFault] = field(default_factory=dict)
+
+    def reserve(self, call: str, account: str = "") -> None:
+        if call in self.full:
+            raise self.full[call]
+        self.log.append((call, account))
+
+    def settle(self, quota: str, account: str, told: Allowance) -> None:
+        self.settled.append((quota, account, told))
+
+    def sent(self, request: httpx.Request) -> None:
+        self.log.append(request)
+
+    @property
+    def requests(self) -> list[httpx.Request]:
+        return [entry for entry in self.log if isinstance(entry, httpx.Request)]
+
+    @property
+    def reserved(self) -> list[tuple[str, str]]:
+        return [entry for entry in self.log if isinstance(entry, tuple)]
+
+
+@dataclass
 class Channel:
     """A connected channel, and the steps of a publication with its handles kept as the product keeps them."""
 
@@ -177,6 +209,25 @@ class Channel:
     def find(self) -> Any:
         return self.destination.find(self.delivery, dict(self.handles))
 
+    def publish(self) -> str:
+        """Everything up to the answer that it is live; returns the video's id."""
+        self.stage()
+        outcome = self.commit()
+        assert isinstance(outcome, Done)
+        return outcome.external_id
+
+    def finish(self, video_id: str, cover: bytes | None = None) -> tuple[str, ...]:
+        return self.destination.finish(self.delivery, dict(self.handles), video_id, cover)
+
+    def choose(self, **options: object) -> None:
+        self.delivery = replace(self.delivery, options={**self.delivery.options, **options})
+
+    def later(self, seconds: float) -> None:
+        """Time passes, for YouTube and for us."""
+        self.control.advance(seconds)
+        clock = self.destination.clock
+        self.destination = replace(self.destination, clock=lambda: clock() + timedelta(seconds=seconds))
+
 
 @pytest.fixture(scope="session")
 def discovery() -> dict[str, Any]:
@@ -199,18 +250,24 @@ def control(sandbox: SandboxServer) -> Iterator[Control]:
 
 
 @pytest.fixture
-def reach(control: Control) -> Reach:
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def reach(control: Control, wire: Wire) -> Reach:
     urls = {"WWW": f"{control.base_url}/youtube-www"}
     for name, url in control.hosts.items():
         if name.startswith("YOUTUBE_"):
             urls[name.removeprefix("YOUTUBE_").removesuffix("_URL")] = url
     app = AppCredentials(control.apps["YOUTUBE_CLIENT_ID"], control.apps["YOUTUBE_CLIENT_SECRET"])
-    return Reach(urls=urls, app=app, clock=utc_now)
+    return Reach(urls=urls, app=app, clock=utc_now, meter=wire)
 
 
 @pytest.fixture
-def parts(reach: Reach) -> Iterator[Parts]:
+def parts(reach: Reach, wire: Wire) -> Iterator[Parts]:
     parts = PLATFORM.build(reach)
+    parts.authoriser.oauth_api.client.event_hooks = {"request": [wire.sent]}
     yield parts
     parts.close()
 
@@ -219,14 +276,14 @@ def parts(reach: Reach) -> Iterator[Parts]:
 def connect(parts: Parts, control: Control) -> Callable[..., Connectable]:
     """Walks a person through consent: `connect("ada", deny_scopes=[...])`."""
 
-    def connect(handle: str, **decision: Any) -> Connectable:
-        return parts.authoriser.accounts(login="default", tokens=sign_in(handle, **decision))[0]
+    def connect(handle: str, login: str = "default", **decision: Any) -> Connectable:
+        return parts.authoriser.accounts(login=login, tokens=sign_in(handle, login, **decision))[0]
 
-    def sign_in(handle: str, **decision: Any) -> TokenSet:
-        consent = parts.authoriser.consent(login="default", redirect_uri=CALLBACK, state="st-1")
+    def sign_in(handle: str, login: str, **decision: Any) -> TokenSet:
+        consent = parts.authoriser.consent(login=login, redirect_uri=CALLBACK, state="st-1")
         query = control.allow(consent.url, handle, **decision)
         return parts.authoriser.exchange(
-            login="default", redirect_uri=CALLBACK, code=query["code"], verifier=consent.verifier
+            login=login, redirect_uri=CALLBACK, code=query["code"], verifier=consent.verifier
         )
 
     return connect
@@ -257,14 +314,26 @@ def big_file(tmp_path: Path) -> FileOnDisk:
 @pytest.fixture
 def channel(parts: Parts, control: Control, connect: Callable[..., Connectable], small_file: FileOnDisk) -> Channel:
     control.account("ada")
-    connected = connect("ada")
+    return channel_of(connect("ada"), parts, control, small_file)
+
+
+@pytest.fixture
+def playlist_channel(
+    parts: Parts, control: Control, connect: Callable[..., Connectable], small_file: FileOnDisk
+) -> Channel:
+    """A channel whose owner lets us manage playlists as well."""
+    control.account("ada")
+    return channel_of(connect("ada", login="playlists"), parts, control, small_file)
+
+
+def channel_of(connected: Connectable, parts: Parts, control: Control, media: FileOnDisk) -> Channel:
     grant = Grant(connected.account, connected.tokens.access_token, connected.tokens.scopes)
     delivery = Delivery(
         publication_id="pub-1",
         marker=MARKER,
         grant=grant,
         text=PostText(body="Sunday bread, with 🥖 and love", title="Sunday bread", tags=("bread", "slow food")),
-        media=small_file,
+        media=media,
     )
     destination = parts.destination
     assert isinstance(destination, YouTubeDestination)
