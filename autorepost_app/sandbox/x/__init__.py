@@ -15,6 +15,7 @@ from autorepost_app.sandbox.x import shapes
 from autorepost_app.sandbox.x.login import Login
 from autorepost_app.sandbox.x.meter import Meter, rate_headers, too_many
 from autorepost_app.sandbox.x.posts import DUPLICATE, Post, Posts
+from autorepost_app.sandbox.x.refusals import REFUSALS
 from autorepost_app.sandbox.x.settings import RATES, AccountOptions, AppSettings
 from autorepost_app.sandbox.x.upload import Media, Uploads
 
@@ -45,7 +46,11 @@ class X(Platform):
         return self.login.desks
 
     def control_routes(self) -> Sequence[BaseRoute]:
-        return [Route("/_sandbox/x/bill", self._bill)]
+        return [Route("/_sandbox/x/bill", self._bill), Route("/_sandbox/x/refusals", self._refusals)]
+
+    async def _refusals(self, request: Request) -> Response:
+        """Every known refusal by its name, as `status` and `body` for the fault `error`."""
+        return JSONResponse({name: refusal.as_fault() for name, refusal in REFUSALS.items()})
 
     async def _bill(self, request: Request) -> Response:
         return JSONResponse(self.meter.bill())

@@ -150,5 +150,5 @@ class Login:
             raise shapes.forbidden("You are not permitted to perform this action.")
         account = self._platform.world.account(self._platform.key, token.account_id)
         if account.options["suspended"]:
-            raise shapes.forbidden("Your account is suspended and is not permitted to access this feature.")
+            raise shapes.forbidden(shapes.SUSPENDED)
         return account

@@ -7,11 +7,16 @@ from starlette.responses import JSONResponse, Response
 from autorepost_app.sandbox.platform import Refusal
 
 _PROBLEMS = "https://api.x.com/2/problems/"
+SUSPENDED = "Your account is suspended and is not permitted to access this feature."
+
+
+def problem_body(status: int, title: str, detail: str, kind: str = "about:blank", **more: Any) -> dict[str, Any]:
+    where = kind if kind == "about:blank" else _PROBLEMS + kind
+    return {"title": title, "detail": detail, "type": where, "status": status, **more}
 
 
 def problem(status: int, title: str, detail: str, kind: str = "about:blank", **more: Any) -> Response:
-    where = kind if kind == "about:blank" else _PROBLEMS + kind
-    body = {"title": title, "detail": detail, "type": where, "status": status, **more}
+    body = problem_body(status, title, detail, kind, **more)
     return JSONResponse(body, status, media_type="application/problem+json")
 
 

@@ -113,8 +113,11 @@ class Control:
     def live(self) -> list[dict[str, Any]]:
         return list(self._json("GET", "/ledger?platform=x")["posts"])
 
+    def requests(self) -> list[dict[str, Any]]:
+        return list(self._json("GET", "/requests?platform=x"))
+
     def calls(self, name: str) -> list[dict[str, Any]]:
-        return [entry for entry in self._json("GET", "/requests?platform=x") if entry["call"] == name]
+        return [entry for entry in self.requests() if entry["call"] == name]
 
 
 @dataclass
@@ -124,6 +127,7 @@ class Publication:
     destination: Destination
     delivery: Delivery
     control: Control
+    connected: Connectable
     handles: dict[str, str] = field(default_factory=dict)
     dies_at: int | None = None
     kept: int = 0
@@ -156,8 +160,10 @@ class Publication:
         return False
 
     def commit(self, **window: Any) -> Any:
-        self.delivery = replace(self.delivery, first_sent_at=self.delivery.first_sent_at or self.control.now())
-        return self.destination.commit(self.delivery, dict(self.handles), Window(**window))
+        """With the delivery as it was staged: the time of its first send is known to what comes after."""
+        staged = self.delivery
+        self.delivery = replace(staged, first_sent_at=staged.first_sent_at or self.control.now())
+        return self.destination.commit(staged, dict(self.handles), Window(**window))
 
     def check(self) -> Any:
         return self.destination.check(self.delivery, dict(self.handles))
@@ -239,7 +245,7 @@ def publish(
         grant = Grant(connected.account, connected.tokens.access_token, connected.tokens.scopes)
         assert parts.destination is not None
         publication = Publication(
-            parts.destination, Delivery("pub-1", "", grant, PostText(text), media, options), control
+            parts.destination, Delivery("pub-1", "", grant, PostText(text), media, options), control, connected
         )
         report = lambda step, fraction: publication.reports.append((step, fraction))  # noqa: E731
         publication.delivery = replace(publication.delivery, report=report)

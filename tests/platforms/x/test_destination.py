@@ -370,7 +370,7 @@ def test_media_that_died_before_the_post_must_be_staged_again(staged: Any, contr
     assert control.live() == []
 
 
-def test_the_same_words_twice_are_unknown_and_the_other_post_is_not_taken_for_ours(
+def test_the_same_words_twice_are_refused_and_the_other_post_is_not_taken_for_ours(
     publish: Callable[..., Any], longer_clip: Any, control: Any
 ) -> None:
     first, second = publish(), publish(handle="bob")
@@ -378,7 +378,7 @@ def test_the_same_words_twice_are_unknown_and_the_other_post_is_not_taken_for_ou
     for publication in (first, second):
         publication.stage()
     assert isinstance(first.commit(), Done)
-    assert isinstance(second.commit(), Unknown)
+    assert isinstance(second.commit().verdict, Rejected)
     assert isinstance(second.find(), Undecided)
     assert len(control.live()) == 1
 
