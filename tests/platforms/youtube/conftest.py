@@ -120,8 +120,8 @@ class Control:
         """The owner uploads something in YouTube's own app."""
         return str(self._json("POST", "/youtube/accounts/ada/videos", {"title": title, **more})["id"])
 
-    def playlist(self, title: str) -> str:
-        return str(self._json("POST", "/youtube/accounts/ada/playlists", {"title": title})["id"])
+    def playlist(self, title: str, handle: str = "ada") -> str:
+        return str(self._json("POST", f"/youtube/accounts/{handle}/playlists", {"title": title})["id"])
 
     def entries(self) -> list[str]:
         """The videos in playlists of the owner's own, in order."""
@@ -184,6 +184,7 @@ class Channel:
     control: Control
     handles: dict[str, str] = field(default_factory=dict)
     kept: list[dict[str, str]] = field(default_factory=list)
+    video: str = ""
 
     def keep(self, handles: Any) -> None:
         self.kept.append(dict(handles))
