@@ -318,6 +318,11 @@ def books(control: Control) -> Ledger:
 
 
 @pytest.fixture
+def books_of() -> Callable[[], Ledger]:
+    return lambda: Ledger(utc_now)
+
+
+@pytest.fixture
 def wire(parts: Parts) -> list[httpx.Request]:
     """Every request our client sends, as it is sent."""
     assert isinstance(parts.destination, InstagramDestination)
