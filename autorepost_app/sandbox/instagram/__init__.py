@@ -188,9 +188,14 @@ class Instagram(Platform):
         return shapes.graph_error(*shapes.SPAM)
 
 
+_CHOICES = (
+    *("is_ai_generated", "is_paid_partnership", "branded_content_sponsor_ids", "share_to_feed", "trial_params"),
+    *("cover_url", "thumb_offset", "collaborators", "user_tags", "location_id", "audio_name"),
+)
+
+
 def _labels(media: Media) -> dict[str, object]:
-    shown = ("is_ai_generated", "is_paid_partnership", "share_to_feed", "cover_url", "thumb_offset", "trial_params")
-    return {name: media.params[name] for name in shown if name in media.params}
+    return {name: media.params[name] for name in _CHOICES if name in media.params}
 
 
 PLATFORM = Instagram

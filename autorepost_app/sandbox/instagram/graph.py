@@ -169,14 +169,24 @@ class Graph:
         if fields.get("upload_type") != "resumable" and not url.startswith(("http://", "https://")):
             raise shapes.refuse(shapes.UNFETCHABLE)
         self._check_caption(str(fields.get("caption") or ""))
-        if fields.get("trial_params") and not account.options["trial_reels"]:
-            raise Refusal(shapes.graph_error(100, 2207081, "Trial reels are not available to this account"))
+        self._check_choices(account, fields)
         since = self._platform.world.clock.now() - timedelta(seconds=DAY)
         recent = [c for c in self._platform.containers.of(account.id) if c.created_at > since]
         if len(recent) >= self._platform.settings.containers_per_day:
             refusal = shapes.refuse(shapes.CONTAINER_LIMIT)
             refusal.response.headers.update(shapes.usage_headers(account.id, percent=100, minutes=60))
             raise refusal
+
+    @staticmethod
+    def _check_choices(account: Account, fields: dict[str, Any]) -> None:
+        if fields.get("trial_params") and not account.options["trial_reels"]:
+            raise Refusal(shapes.graph_error(100, 2207081, "Trial reels are not available to this account"))
+        for name, most in (("collaborators", 3), ("branded_content_sponsor_ids", 2)):
+            listed = shapes.listed(fields.get(name))
+            if listed is None or len(listed) > most:
+                raise Refusal(shapes.graph_error(100, None, f"Param {name} must be an array of at most {most}"))
+        if fields.get("trial_params") and shapes.listed(fields.get("collaborators")):
+            raise Refusal(shapes.graph_error(100, None, "Collaborators cannot be added to a trial reel"))
 
     @staticmethod
     def _check_caption(caption: str) -> None:

@@ -31,10 +31,8 @@ class Intake:
     async def fetch(self, container: Container) -> None:
         """Gets `video_url` and settles the container, one way or the other."""
         try:
-            facts, failure = await self._fetch_video(container), None
-            failure = self._verdict(facts, container)
-            if failure is None and container.params.get("cover_url"):
-                failure = await self._cover_failure(container.params["cover_url"])
+            facts = await self._fetch_video(container)
+            failure = await self._failure(facts, container)
         except httpx.TimeoutException:
             facts, failure = None, TOO_SLOW
         except (httpx.HTTPError, httpx.InvalidURL, _NotFetched):
@@ -52,6 +50,11 @@ class Intake:
                 raise _NotFetched
             spool = await self._platform.world.vault.drain(reply.aiter_bytes(1024 * 1024))
         return await self._platform.world.try_media("instagram", container.account_id, spool)
+
+    async def _failure(self, facts: Facts | None, container: Container) -> int | None:
+        url = container.params.get("cover_url")
+        found = self._verdict(facts, container)
+        return await self._cover_failure(str(url)) if found is None and url else found
 
     async def _cover_failure(self, url: str) -> int | None:
         async with httpx.AsyncClient(timeout=_TIMEOUT, follow_redirects=True, trust_env=False) as client:
@@ -144,7 +147,11 @@ class Intake:
     async def _measure(self, container: Container) -> None:
         spool = self._platform.world.vault.spool(f"instagram-{container.id}")
         facts = await self._platform.world.try_media("instagram", container.account_id, spool)
-        self._settle(container, facts, self._verdict(facts, container))
+        try:
+            failure = await self._failure(facts, container)
+        except (httpx.HTTPError, httpx.InvalidURL):
+            failure = UNFETCHABLE
+        self._settle(container, facts, failure)
 
     def resume(self) -> None:
         for container in self._platform.containers.all():

@@ -76,3 +76,12 @@ def usage_headers(account_id: str, *, percent: int, minutes: int = 0) -> dict[st
         "X-App-Usage": json.dumps(app),
         "X-Business-Use-Case-Usage": json.dumps({account_id: [mine]}),
     }
+
+
+def listed(value: Any) -> list[Any] | None:
+    """A list as forms carry it, in JSON; None where it is none."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    return found if isinstance(found, list) else [] if found is None else None
