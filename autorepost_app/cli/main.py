@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import click
+from rich.markup import escape
 
 from autorepost_app.cli.bytecode import bytecode_settings
 from autorepost_app.cli.terminal import console, errors_in_words, program, step
@@ -28,6 +29,8 @@ def up() -> None:
 
 
 def _up() -> int:
+    from autorepost_app.bootstrap import find_platforms
+    from autorepost_app.cli.checks.platforms import amiss
     from autorepost_app.cli.product import Product, current_settings
 
     settings = current_settings()
@@ -35,7 +38,10 @@ def _up() -> int:
 
     def ready() -> None:
         console.print(f"\n  The app                  {settings.url}/")
-        console.print(f"  Dagster, for operators   {settings.url}/dagster\n\nCtrl-C stops everything.")
+        console.print(f"  Dagster, for operators   {settings.url}/dagster")
+        for each in amiss(settings, find_platforms()):
+            console.print(f"\n  [yellow]{each.name}[/yellow]: {escape(each.found)}\n  {escape(each.remedy)}")
+        console.print("\nCtrl-C stops everything.")
 
     return Product(settings).supervisor().run(ready)
 

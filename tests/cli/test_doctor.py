@@ -339,7 +339,7 @@ def test_a_platform_that_is_down_is_a_warning_because_its_posts_wait(settings, m
 @pytest.mark.parametrize(
     ("cause", "why", "what_helps"),
     [
-        (socket.gaierror(-2, "Name or service not known"), "its name is not known here", "`getent hosts api.example`"),
+        (socket.gaierror(-2, "Name or service not known"), "its name is not known here", "DNS"),
         (TimeoutError("timed out"), "it takes too long", "firewall"),
         (ssl.SSLCertVerificationError("self-signed"), "its certificate is not trusted here", "SSL_CERT_FILE"),
         (OSError(101, "Network is unreachable"), "Network is unreachable", "way out of this machine"),
@@ -371,6 +371,18 @@ def test_what_a_post_needs_at_both_ends_is_looked_at(settings, manifests):
     half = with_settings(settings, platforms={"TIKTOK_CLIENT_ID": "app"})
     assert by_name(platforms.both_ends(half, manifests))["sources"].status is PROBLEM
     assert {each.status for each in platforms.both_ends(settings, {})} == {PROBLEM}
+
+
+def test_a_start_says_which_platforms_are_down_and_nothing_of_those_not_set_up(settings, manifests):
+    with answering(0, "") as url:
+        there = {f"AUTOREPOST_X_{host.name}_URL": url for host in manifests["x"].hosts}
+        nowhere = f"http://127.0.0.1:{free_port()}"
+        down = {f"AUTOREPOST_TIKTOK_{host.name}_URL": nowhere for host in manifests["tiktok"].hosts}
+        apps = {f"AUTOREPOST_{key}_CLIENT_{part}": "app" for key in ("X", "TIKTOK") for part in ("ID", "SECRET")}
+        found = by_name(platforms.amiss(settings_from({**there, **down, **apps}), manifests))
+    assert list(found) == ["TikTok hosts"]
+    assert "Posts wait until it answers." in found["TikTok hosts"].remedy
+    assert [each.name for each in platforms.amiss(settings, manifests)] == ["sources", "destinations"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ REPO = Path(__file__).parents[2]
 class Product:
     """One start of the command, what it says, and its processes."""
 
-    def __init__(self, home: Path, port: int, *arguments: str) -> None:
+    def __init__(self, home: Path, port: int, *arguments: str, settings: Mapping[str, str] | None = None) -> None:
         self.home = home
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
@@ -33,7 +33,7 @@ class Product:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "autorepost_app.cli", *arguments],
             cwd=REPO,
-            env=_environment(home, port),
+            env={**_environment(home, port), **(settings or {})},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -142,8 +142,10 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Product]]:
     started: list[Product] = []
     port = free_ports()
 
-    def begin(*arguments: str, home: Path | None = None, on_port: int | None = None) -> Product:
-        started.append(Product(home or tmp_path / "home", on_port or port, *arguments))
+    def begin(
+        *arguments: str, home: Path | None = None, on_port: int | None = None, settings: Mapping[str, str] | None = None
+    ) -> Product:
+        started.append(Product(home or tmp_path / "home", on_port or port, *arguments, settings=settings))
         return started[-1]
 
     yield begin

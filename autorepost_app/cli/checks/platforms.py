@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from urllib.parse import urlsplit
 
 import httpx
 
 from autorepost_app.bootstrap import links_are_reachable
-from autorepost_app.cli.checks import Finding, ok, problem, warning
+from autorepost_app.cli.checks import Finding, Status, ok, problem, warning
 from autorepost_app.cli.checks.database import Stored
 from autorepost_app.config import PREFIX, Settings
 from autorepost_app.platform_kit.http import new_client
@@ -121,19 +120,19 @@ def _ask(client: httpx.Client, platform: str, name: str, url: str) -> Answer:
     try:
         answer = client.head(url)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        why, remedy = _in_words(error, urlsplit(url).hostname or url)
+        why, remedy = _in_words(error)
         return Answer(platform, name, url, error=why, remedy=remedy)
     return Answer(platform, name, url, ahead_seconds=_ahead(answer.headers.get("date")))
 
 
-def _in_words(error: Exception, host: str) -> tuple[str, str]:
+def _in_words(error: Exception) -> tuple[str, str]:
     """Why a host did not answer, and what helps. The reason lies at the bottom of what the client raised."""
     below: BaseException = error
     while (cause := below.__cause__ or below.__context__) is not None:
         below = cause
     match below:
         case socket.gaierror():
-            return "its name is not known here", f"Check this machine's DNS: `getent hosts {host}` has to find it."
+            return "its name is not known here", "Check this machine's DNS: `getent hosts` has to find such names."
         case ConnectionRefusedError():
             return "nothing listens there", "Start what should, or correct its address."
         case ssl.SSLCertVerificationError():
@@ -164,6 +163,13 @@ def hosts(answers: Iterable[Answer]) -> Iterator[Finding]:
         found = f"no answer from {', '.join(answer.url for answer in down)} ({reasons})"
         remedy = " ".join(sorted({answer.remedy for answer in down}))
         yield warning(f"{platform} hosts", found, f"{remedy} Posts wait until it answers.")
+
+
+def amiss(settings: Settings, manifests: Manifests) -> list[Finding]:
+    """What whoever has just started the product should know: posts will wait for it, nothing else does."""
+    able = {key: manifest for key, manifest in manifests.items() if not _missing(settings, key)}
+    found = [*both_ends(settings, manifests), *hosts(ask_hosts(settings, able))]
+    return [each for each in found if each.status is not Status.OK]
 
 
 def clock(answers: Iterable[Answer]) -> Finding:
