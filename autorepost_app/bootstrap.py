@@ -27,6 +27,7 @@ from autorepost_app.persistence.secrets import KeyFile, Vault
 from autorepost_app.platform_kit.protocol import AppCredentials, Parts, Platform, Reach
 from autorepost_app.services.house import House, Platforms
 from autorepost_app.services.links import SignedLinks
+from autorepost_app.services.quotas import Ledger
 
 _CREDENTIAL_NAMES: Final = ("CLIENT_ID", "CLIENT_SECRET")
 
@@ -64,10 +65,12 @@ def open_house(settings: Settings, *, clock: Clock = utc_now) -> House:
     """
     access = AccessFile.of(settings.home)
     manifests = find_platforms()
+    db = Database(access.url("app"), access.url("system"))
+    parts = _PartsOnDemand(settings, manifests, clock, db)
     return House(
-        db=Database(access.url("app"), access.url("system")),
+        db=db,
         vault=open_vault(settings),
-        platforms=Platforms(manifests, _PartsOnDemand(settings, manifests, clock)),
+        platforms=Platforms(manifests, parts, parts.credentials),
         store=open_store(settings),
         tools=resolve_binaries(settings.ffmpeg_bin, settings.ffprobe_bin),
         links=open_links(settings, clock),
@@ -130,16 +133,19 @@ def is_loopback(url: str) -> bool:
 class _PartsOnDemand:
     """Builds a platform's parts at first use: a platform nobody uses needs no credentials."""
 
-    def __init__(self, settings: Settings, manifests: Mapping[str, Platform], clock: Clock) -> None:
+    def __init__(self, settings: Settings, manifests: Mapping[str, Platform], clock: Clock, db: Database) -> None:
         self._settings = settings
         self._manifests = manifests
         self._clock = clock
+        self._db = db
         self._built: dict[str, Parts] = {}
 
     def __call__(self, key: str) -> Parts:
         if key not in self._built:
             manifest = self._manifests[key]
-            self._built[key] = manifest.build(Reach(self._urls(manifest), self._credentials(manifest), self._clock))
+            meter = Ledger(self._db, manifest, self._clock)
+            reach = Reach(self._urls(manifest), self.credentials(key), self._clock, meter)
+            self._built[key] = manifest.build(reach)
         return self._built[key]
 
     def close(self) -> None:
@@ -152,7 +158,8 @@ class _PartsOnDemand:
             for host in manifest.hosts
         }
 
-    def _credentials(self, manifest: Platform) -> AppCredentials:
+    def credentials(self, key: str) -> AppCredentials:
+        manifest = self._manifests[key]
         found = [self._settings.platform_value(manifest.key, name) for name in _CREDENTIAL_NAMES]
         client_id, client_secret = found
         if client_id is None or client_secret is None:

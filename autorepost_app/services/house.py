@@ -16,7 +16,7 @@ from autorepost_app.media.binaries import Binaries
 from autorepost_app.media.store import Store
 from autorepost_app.persistence.engine import Database
 from autorepost_app.persistence.secrets import Vault
-from autorepost_app.platform_kit.protocol import Destination, DestinationSpec, Parts, Platform, Source
+from autorepost_app.platform_kit.protocol import AppCredentials, Destination, DestinationSpec, Parts, Platform, Source
 
 
 class Links(Protocol):
@@ -35,6 +35,7 @@ class Platforms:
 
     manifests: Mapping[str, Platform]
     parts_of: Callable[[str], Parts] = field(repr=False)
+    app_of: Callable[[str], AppCredentials] = field(repr=False)
 
     def manifest(self, key: str) -> Platform:
         """Raises UserError for a platform that is not installed."""
@@ -50,6 +51,11 @@ class Platforms:
         """Raises UserError when its app credentials are missing."""
         self.manifest(key)
         return self.parts_of(key)
+
+    def app(self, key: str) -> AppCredentials:
+        """Our own registration. Raises UserError when its credentials are missing."""
+        self.manifest(key)
+        return self.app_of(key)
 
     def source(self, key: str) -> Source:
         source = self.parts(key).source

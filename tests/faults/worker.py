@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from autorepost_app.bootstrap import close_house, open_house, settings_from
 from autorepost_app.domain.clock import utc_now
+from autorepost_app.domain.errors import PlatformFault
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.services import publish, tokens
 from autorepost_app.services.house import House
+from autorepost_app.services.quotas import Ledger
 
 SCOPE = SystemScope("worker")
 
@@ -34,7 +37,18 @@ def grant(house: House, connection_id: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def say(word: str) -> None:
+def count(house: House, wanted: str) -> int:
+    """How many of so many calls are let through."""
+    platform, call, account, times = wanted.split()
+    ledger, through = Ledger(house.db, house.platforms.manifest(platform), house.clock), 0
+    for _ in range(int(times)):
+        with suppress(PlatformFault):
+            ledger.reserve(call, account)
+            through += 1
+    return through
+
+
+def say(word: object) -> None:
     sys.stdout.write(f"{word}\n")
     sys.stdout.flush()
 
@@ -54,7 +68,7 @@ def main(copies: str, verb: str, *subjects: str) -> None:
     say("ready")
     os.read(0, 1)
     for subject in subjects:
-        say({"send": send, "grant": grant}[verb](house, subject))
+        say({"send": send, "grant": grant, "count": count}[verb](house, subject))
     close_house(house)
     for child in children:
         os.waitpid(child, 0)
