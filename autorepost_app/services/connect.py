@@ -107,12 +107,11 @@ def finish(house: House, scope: TenantScope, reply: Mapping[str, str], *, choose
 def disconnect(house: House, scope: TenantScope, connection_id: str) -> None:
     """Ends the grant here and at the platform. History, rules and publications stay."""
     with house.db.tenant(scope) as session:
-        connection = connections.get(session, connection_id)
-    if connection.status == ConnectionStatus.DISCONNECTED:
-        return
-    left = _revoked(house, connection)
-    with house.db.tenant(scope) as session:
-        row = connections.get(session, connection_id)
+        # a refresh on its way would leave us, and the platform, with tokens that nobody ended
+        row = connections.lock_refresh(session, connection_id)
+        if row.status == ConnectionStatus.DISCONNECTED:
+            return
+        left = _revoked(house, row)
         row.status, row.status_reason = ConnectionStatus.DISCONNECTED, "disconnected by a person"
         row.access_token_sealed = row.refresh_token_sealed = None
         ledger.tell(
@@ -215,6 +214,7 @@ def _keep(house: House, scope: TenantScope, consent: ConsentRow, chosen: Connect
             "status": ConnectionStatus.ACTIVE,
             "status_reason": "",
             "connected_by": scope.user_id,
+            "consented_at": now,
             "watermark_at": now.replace(microsecond=0),
             "poll_not_before_at": None,
             **seal_tokens(house, scope.tenant_id, connection_id, chosen.tokens),

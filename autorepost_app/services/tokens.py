@@ -12,6 +12,7 @@ from autorepost_app.domain.connections import ConnectionStatus, refresh_due
 from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Rejected
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.persistence import connections, ledger
+from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Connection
 from autorepost_app.persistence.secrets import Place
 from autorepost_app.platform_kit.protocol import Account, Grant, TokenSet
@@ -43,21 +44,26 @@ def renew(house: House, scope: SystemScope, connection_id: str, stale: Grant) ->
 
 
 def needs_reconnect(house: House, scope: SystemScope, connection_id: str, verdict: Reconnect) -> None:
-    """Stops the connection's work and tells the tenant, once. What a person has disconnected stays so."""
+    """Stops the connection's work and tells the tenant, once."""
     with house.db.system(scope) as session:
-        connection = connections.lock(session, connection_id)
-        if connection.status == ConnectionStatus.ACTIVE:
-            connection.status, connection.status_reason = ConnectionStatus.NEEDS_RECONNECT, verdict.text
-            platform = house.platforms.manifest(connection.platform).name
-            ledger.tell(
-                session,
-                tenant_id=connection.tenant_id,
-                at=house.clock(),
-                kind="connection.needs_reconnect",
-                text=f"Please connect {platform} @{connection.handle} again. {verdict.text}",
-                detail=verdict.detail,
-                connection_id=connection_id,
-            )
+        ask_again(house, session, connections.lock(session, connection_id), verdict)
+
+
+def ask_again(house: House, session: Session, connection: Connection, verdict: Reconnect) -> None:
+    """The same for a connection that is locked already. What a person has disconnected stays so."""
+    if connection.status != ConnectionStatus.ACTIVE:
+        return
+    connection.status, connection.status_reason = ConnectionStatus.NEEDS_RECONNECT, verdict.text
+    platform = house.platforms.manifest(connection.platform).name
+    ledger.tell(
+        session,
+        tenant_id=connection.tenant_id,
+        at=house.clock(),
+        kind="connection.needs_reconnect",
+        text=f"Please connect {platform} @{connection.handle} again. {verdict.text}",
+        detail=verdict.detail,
+        connection_id=connection.id,
+    )
 
 
 def seal_tokens(house: House, tenant_id: str, connection_id: str, tokens: TokenSet) -> dict[str, object]:
@@ -131,23 +137,42 @@ def _refreshed(house: House, scope: SystemScope, connection: Connection, *, old_
 
     `old_serves`: the old token is still good until its end, so that a passing fault ahead of that harms nobody.
     """
-    authoriser = house.platforms.parts(connection.platform).authoriser
     with house.db.system(scope) as session:
         row = connections.lock_refresh(session, connection.id)
         _must_be_active(row)
         if row.token_version != connection.token_version:
             return row
         try:
-            fresh = authoriser.refresh(login=row.login, tokens=open_tokens(house, row))
+            fresh = _fresh_tokens(house, row)
         except PlatformFault as fault:
-            passing = not isinstance(fault.verdict, (Reconnect, Rejected, Operator))
-            ahead = row.access_expires_at is not None and house.clock() < row.access_expires_at
-            if old_serves and passing and ahead:
+            refused = fault
+            if old_serves and _harms_nobody(house, row, fault):
                 return row
-            raise
-        columns = seal_tokens(house, row.tenant_id, row.id, fresh)
-        for name, value in columns.items():
-            setattr(row, name, value)
-        row.token_version += 1
-        row.last_refreshed_at = house.clock()
-        return row
+            if isinstance(fault.verdict, Reconnect):  # nobody asks with this refresh token again
+                ask_again(house, session, row, fault.verdict)
+        else:
+            for name, value in seal_tokens(house, row.tenant_id, row.id, fresh).items():
+                setattr(row, name, value)
+            row.token_version += 1
+            row.last_refreshed_at = house.clock()
+            return row
+    raise refused
+
+
+def _harms_nobody(house: House, row: Connection, fault: PlatformFault) -> bool:
+    passing = not isinstance(fault.verdict, (Reconnect, Rejected, Operator))
+    return passing and row.access_expires_at is not None and house.clock() < row.access_expires_at
+
+
+def _fresh_tokens(house: House, row: Connection) -> TokenSet:
+    """One refresh. Raises PlatformFault, also where the answer is about another account than the one we asked for."""
+    before = open_tokens(house, row)
+    fresh = house.platforms.parts(row.platform).authoriser.refresh(login=row.login, tokens=before)
+    ours = {name for name, value in before.extra.items() if value == row.external_account_id}
+    strange = sorted(name for name in ours if fresh.extra.get(name) != row.external_account_id)
+    if strange:
+        name = house.platforms.manifest(row.platform).name
+        raise PlatformFault(
+            Reconnect(f"{name} answered for another account.", f"the refresh changed {', '.join(strange)}", "stranger")
+        )
+    return fresh
