@@ -1,8 +1,8 @@
 """How much of each platform's limits is left, until when, and when will what waits be through?
 
-`Ledger` is what platforms' clients count their calls with: one statement on the database, no lock beyond it. Measured on
-two busy cores: 1 ms for one caller, and 870 a second by eight processes that all want the same limit, while the fastest
-limit there is (600 a minute) lets ten a second through (benchmarks/quotas.py).
+`Ledger` is what platforms' clients count their calls with: one statement on the database, no lock beyond it. Measured
+on two busy cores: 1 ms for one caller, and 870 a second by eight processes that all want the same limit, while the
+fastest limit there is (600 a minute) lets ten a second through (benchmarks/quotas.py).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -16,18 +17,23 @@ from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from autorepost_app.services.house import House
-from autorepost_app.services.links import PATH, LinkRefused, SignedLinks
+from autorepost_app.services.links import PATH, TRIAL, LinkRefused, SignedLinks
+from autorepost_app.web import hooks
+from autorepost_app.web.throttle import Throttle
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
-PREFIXES: Final = (*sorted(PROBES), PATH)
+PREFIXES: Final = (*sorted(PROBES), PATH, hooks.PREFIX)
 _VIDEO: Final = "video/mp4"
 _PATIENCE_SECONDS: Final = 5.0
+PER_LINK: Final = 600
+PER_ADDRESS: Final = 1200
+"""A minute. A platform that fetches the largest file in pieces of a megabyte asks 300 times."""
 _PRIVATE: Final = {"Cache-Control": "private, no-store"}
 """A shared cache would hand the file out after the link has run out."""
 
 
 def own_app(house: House, links: SignedLinks) -> Starlette:
-    """Health and signed media, below `PREFIXES`. It grows with the API and can be served alone."""
+    """Health, signed media and webhooks, below `PREFIXES`. It grows with the API and can be served alone."""
     # a dependency that hangs may hold these threads, and no others
     threads = anyio.CapacityLimiter(2)
 
@@ -41,17 +47,27 @@ def own_app(house: House, links: SignedLinks) -> Starlette:
         }
         return JSONResponse(parts, status_code=200 if all(word == "ready" for word in parts.values()) else 503)
 
+    by_address, by_link = (Throttle(most, lambda: house.clock().timestamp()) for most in (PER_ADDRESS, PER_LINK))
+
     async def media(request: Request) -> Response:
+        signed, address = request.path_params["signed"], request.client.host if request.client else ""
+        if wait := by_address.wait_seconds(address):
+            return _too_often(wait)
         try:
-            key = links.key_of(request.path_params["signed"])
+            key = links.key_of(signed)
         except LinkRefused as refused:
             return PlainTextResponse(f"This link has {refused}.\n", status_code=403)
+        if wait := by_link.wait_seconds(signed):
+            return _too_often(wait)
+        if key == TRIAL:
+            return PlainTextResponse(links.trial_answer(), headers=_PRIVATE)
         return await run_in_threadpool(_file, house, key, request.method == "HEAD")
 
     routes = [
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Route(PATH + "{signed}", media, methods=["GET", "HEAD"]),
+        *hooks.hook_routes(house),
     ]
     return Starlette(routes=routes)
 
@@ -66,9 +82,17 @@ async def _works(check: Callable[[], object], threads: anyio.CapacityLimiter) ->
     return "ready"
 
 
+def _too_often(wait_seconds: float) -> Response:
+    after = {"Retry-After": str(math.ceil(wait_seconds))}
+    return PlainTextResponse("This was asked for too often; come back a little later.\n", 429, headers=after)
+
+
 def _file(house: House, key: str, head_only: bool) -> Response:
     """The stored file; byte ranges only where it lies in a folder, which is all that a platform's fetcher asks for."""
-    found = house.store.head(key)
+    try:
+        found = house.store.head(key)
+    except ValueError:  # a key that nothing is ever kept under: upward, absolute, hidden
+        found = None
     if found is None:
         return PlainTextResponse("There is no such file.\n", status_code=404)
     path = house.store.local_path(key)
