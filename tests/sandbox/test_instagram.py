@@ -212,7 +212,7 @@ def test_a_page_instead_of_a_video_fails_the_container(instagrammer, clip_url):
         ("short", ("270x480", 2.5, 30), 2207026),
         ("slow", ("270x480", 4, 15), 2207026),
         ("fast", ("270x480", 4, 72), 2207026),
-        ("wide", ("2048x1152", 4, 30), 2207026),
+        ("wide", ("2048x256", 4, 30), 2207026),
         ("flat", ("1600x32", 4, 30), 2207009),
         ("colours", ("270x480", 4, 30, "-pix_fmt", "yuv444p"), 2207026),
         ("late_index", ("270x480", 4, 30, "-movflags", "0"), 2207026),

@@ -1,4 +1,4 @@
-"""What does Instagram take as a Reel: file, words, choices, posts per day?
+"""What does Instagram take as a Reel, and how long does it work on one?
 
 Evidence letters as in the platform reference: P Meta's own pages or SDK, C working code or its issues, U unverified.
 Read on 23 November 2026.
@@ -10,10 +10,7 @@ Read on 23 November 2026.
     3 s to 15 min                                                               P
     300 MB (older copies of the page say 1 GB; the smaller one is safe)         P
     10-bit and HDR: not named, so re-encoded to 8-bit SDR                       U
-    caption 2200 characters, 30 hashtags, 20 mentions                           P
-    what a character is, is not said: UTF-16 units, the largest count           U
-    50 posts a day on one page, 100 on another; the platform is asked instead   P
-    400 containers an account in 24 h; a container lives 24 h                   P
+    a container lives 24 h                                                      P
     look at a container every 5-30 s, after minutes once a minute               C, P
     the first look after a second: short clips are done within a few            U
     give up on one still in progress after 10-15 min; long videos get 30        C, U
@@ -23,15 +20,8 @@ from __future__ import annotations
 
 from typing import Final
 
-import regex
-
-from autorepost_app.domain.captions import cut_to, utf16_units
 from autorepost_app.domain.media import MediaLimits
-from autorepost_app.platform_kit.protocol import PostText, ReconcilePlan, TextField, TextSpec
-
-CAPTION_LIMIT: Final = 2200
-HASHTAG_LIMIT: Final = 30
-MENTION_LIMIT: Final = 20
+from autorepost_app.platform_kit.protocol import ReconcilePlan
 
 CONTAINER_LIFE_SECONDS: Final = 86_400.0
 PROCESSING_PATIENCE_SECONDS: Final = 1800.0
@@ -75,50 +65,3 @@ RECONCILE: Final = ReconcilePlan(
     give_up_after_seconds=26 * 3600,
     request_lifetime_seconds=600,
 )
-
-
-# --------------------------------------------------------------------------------------------------------- counting
-
-# Runs of marks count as one and lose all their marks together: "##a" must not become "#a", a tag again.
-_HASHTAG: Final = regex.compile(r"[#＃]+(?=[^\s#＃])")
-_MENTION: Final = regex.compile(r"[@＠]+(?=[\w.])")
-
-
-def hashtags_in(text: str) -> int:
-    """What Instagram might take for a hashtag: anything but a space after the mark."""
-    return len(_HASHTAG.findall(text))
-
-
-def mentions_in(text: str) -> int:
-    return len(_MENTION.findall(text))
-
-
-# ---------------------------------------------------------------------------------------------------------- fitting
-
-
-def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
-    """The same words within Instagram's limits, and what had to change. Fitting twice changes nothing more."""
-    # A caption that its source cut in UTF-16 may end in half a surrogate pair, which no request can carry.
-    body = text.body.encode("utf-8", "ignore").decode().strip()
-    notes = []
-    if utf16_units(body) > CAPTION_LIMIT:
-        body = cut_to(body, CAPTION_LIMIT, utf16_units)
-        notes.append(f"The caption was shortened to {CAPTION_LIMIT} characters.")
-    if hashtags_in(body) > HASHTAG_LIMIT:
-        body = _unmark(body, _HASHTAG, HASHTAG_LIMIT)
-        notes.append(f"Instagram takes {HASHTAG_LIMIT} hashtags; the ones after that became plain words.")
-    if mentions_in(body) > MENTION_LIMIT:
-        body = _unmark(body, _MENTION, MENTION_LIMIT)
-        notes.append(f"Instagram takes {MENTION_LIMIT} mentions; the ones after that became plain names.")
-    return PostText(body=body), tuple(notes)
-
-
-def _unmark(text: str, mark: regex.Pattern[str], allowed: int) -> str:
-    """Keeps the first `allowed` marks and the words of all."""
-    surplus = [match.span() for match in mark.finditer(text)][allowed:]
-    for start, end in reversed(surplus):
-        text = text[:start] + text[end:]
-    return text
-
-
-TEXT: Final = TextSpec(fields=(TextField("body", "Caption", CAPTION_LIMIT, utf16_units),), fit=fit)

@@ -127,7 +127,7 @@ def test_the_manifest_offers_and_checks_these_options() -> None:
     assert PLATFORM.destination.check_options is check_options
 
 
-# -------------------------------------------------------------------------------------------------------- as form fields
+# ------------------------------------------------------------------------------------------------------- as form fields
 
 
 def test_every_choice_becomes_the_field_instagram_documents() -> None:
