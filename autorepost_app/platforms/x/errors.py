@@ -150,6 +150,21 @@ RULES: Final[tuple[Rule, ...]] = (
         oauth="authorization code was invalid",
     ),
     Rule(
+        "foreign-code",
+        Reconnect("This sign-in at X was begun in another window. Please connect X again."),
+        _status(400),
+        oauth="code verifier was invalid",
+    ),
+    Rule(
+        "redirect-uri",
+        Operator(
+            "X cannot be connected while we look into it.",
+            remedy="Add this installation's callback address to the app's settings in the X developer console.",
+        ),
+        _status(400),
+        oauth="redirect uri was invalid",
+    ),
+    Rule(
         "app-credentials",
         Operator(_STOPPED, remedy="X does not know this client: check the client id and client secret of the app."),
         _status(400, 401),

@@ -107,6 +107,8 @@ REFUSALS: dict[str, Documented | DocumentedOAuth | Edge] = {
     "resource_not_found": Documented(404, "Not Found Error", "Could not find user with id: [1].", "resource-not-found"),
     "dead_token": DocumentedOAuth(400, "invalid_request", "Value passed for the token was invalid."),
     "dead_code": DocumentedOAuth(400, "invalid_request", "Value passed for the authorization code was invalid."),
+    "foreign_code": DocumentedOAuth(400, "invalid_request", "Value passed for the code verifier was invalid."),
+    "redirect_uri": DocumentedOAuth(400, "invalid_request", "Value passed for the redirect uri was invalid."),
     "unknown_app": DocumentedOAuth(401, "unauthorized_client", "Missing valid authorization header"),
     "segment_too_large": Edge(413),
     "headers_too_large": Edge(431),

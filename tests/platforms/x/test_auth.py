@@ -8,10 +8,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, TryAgain
+from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Rejected, TryAgain
 from autorepost_app.platform_kit.oauth import challenge_s256
 from autorepost_app.platform_kit.protocol import AppCredentials, Connectable, Parts, Reach, TokenSet
 from autorepost_app.platforms.x import PLATFORM
+from autorepost_app.platforms.x.errors import UnreadAnswer
 
 CALLBACK = "http://127.0.0.1:8080/oauth/x/callback"
 SCOPES = frozenset({"tweet.read", "tweet.write", "users.read", "media.write", "offline.access"})
@@ -153,3 +154,136 @@ def test_tokens_are_told_apart_by_their_lifetimes_from_the_reply(
     assert tokens.issued_at is not None
     assert tokens.access_expires_at == tokens.issued_at + timedelta(seconds=7200)
     assert tokens.refresh_expires_at is None
+
+
+# ------------------------------------------------------------------------------------------- what goes wrong on the way
+
+
+def test_a_code_works_once_and_only_with_the_verifier_and_the_address_it_was_asked_with(
+    parts: Parts, control: Any
+) -> None:
+    control.account("ada")
+    consent = parts.authoriser.consent(login="default", redirect_uri=CALLBACK, state="st-1")
+    code = control.allow(consent.url, "ada")["code"]
+
+    def exchange(**changes: Any) -> TokenSet:
+        asked = {"login": "default", "redirect_uri": CALLBACK, "code": code, "verifier": consent.verifier, **changes}
+        return parts.authoriser.exchange(**asked)
+
+    assert refused(lambda: exchange(verifier="x" * 64)).code == "x.foreign-code"
+    elsewhere = refused(lambda: exchange(redirect_uri="http://127.0.0.1:9/cb"))
+    assert isinstance(elsewhere, Operator)
+    assert "callback address" in elsewhere.remedy
+    assert exchange().access_token
+    assert isinstance(refused(exchange), Reconnect)
+
+
+@pytest.mark.parametrize("scope", sorted(SCOPES))
+def test_a_permission_that_was_left_out_is_named(
+    parts: Parts, sign_in: Callable[..., TokenSet], control: Any, scope: str
+) -> None:
+    control.account("ada")
+    tokens = sign_in("ada", deny_scopes=[scope])
+    verdict = refused(lambda: parts.authoriser.accounts(login="default", tokens=tokens))
+    assert isinstance(verdict, Reconnect)
+    assert scope in verdict.text
+    assert not verdict.refresh_first
+    assert control.calls("users.me") == []
+
+
+def test_a_refresh_that_brings_less_than_before_asks_to_connect_again(
+    parts: Parts, connect: Callable[..., Connectable], control: Any
+) -> None:
+    tokens = connect("ada").tokens
+    body = {"access_token": "a", "refresh_token": "r", "scope": "tweet.read users.read", "expires_in": 7200}
+    control.fault("token.refresh", "error", status=200, body=body)
+    verdict = refused(lambda: parts.authoriser.refresh(login="default", tokens=tokens))
+    assert isinstance(verdict, Reconnect)
+    assert "media.write" in verdict.text
+
+
+def test_a_grant_without_a_needed_scope_stages_nothing(publish: Callable[..., Any], control: Any) -> None:
+    publication = publish()
+    grant = replace(publication.delivery.grant, scopes=SCOPES - {"media.write"})
+    publication.delivery = replace(publication.delivery, grant=grant)
+    verdict = refused(publication.stage_once)
+    assert isinstance(verdict, Reconnect)
+    assert "media.write" in verdict.text
+    assert control.calls("upload.initialize") == []
+
+
+def test_a_refresh_whose_answer_was_lost_ends_in_reconnect_and_kills_no_other_way_in(
+    parts: Parts, connect: Callable[..., Connectable], sign_in: Callable[..., TokenSet], control: Any
+) -> None:
+    tokens = connect("ada").tokens
+    control.fault("token.refresh", "commit_then_reset")
+    assert isinstance(refused(lambda: parts.authoriser.refresh(login="default", tokens=tokens)), TryAgain)
+    for _ in range(2):
+        verdict = refused(lambda: parts.authoriser.refresh(login="default", tokens=tokens))
+        assert isinstance(verdict, Reconnect)
+        assert not verdict.refresh_first, "nothing that would try once more"
+    fresh = parts.authoriser.refresh(login="default", tokens=sign_in("ada"))
+    assert parts.authoriser.accounts(login="default", tokens=fresh)
+
+
+@pytest.mark.parametrize("body", ["<html>busy</html>", "", '{"access_token": "abc', "{}", "[1]"])
+def test_a_token_answer_that_cannot_be_read_is_tried_again(
+    parts: Parts, connect: Callable[..., Connectable], control: Any, body: str
+) -> None:
+    tokens = connect("ada").tokens
+    control.fault("token.refresh", "error", status=200, body=body)
+    verdict = refused(lambda: parts.authoriser.refresh(login="default", tokens=tokens))
+    assert isinstance(verdict, TryAgain)
+    assert "abc" not in verdict.detail
+
+
+def test_a_token_answer_without_a_token_is_a_bug_and_shouts(
+    parts: Parts, connect: Callable[..., Connectable], control: Any
+) -> None:
+    tokens = connect("ada").tokens
+    control.fault("token.refresh", "error", status=200, body={"token_type": "bearer", "refresh_token": "SECRET"})
+    with pytest.raises(UnreadAnswer) as caught:
+        parts.authoriser.refresh(login="default", tokens=tokens)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_token_without_a_lifetime_is_kept_until_x_refuses_it(
+    parts: Parts, connect: Callable[..., Connectable], control: Any
+) -> None:
+    tokens = connect("ada").tokens
+    control.fault("token.refresh", "error", status=200, body={"access_token": "a", "refresh_token": "r"})
+    fresh = parts.authoriser.refresh(login="default", tokens=tokens)
+    assert (fresh.access_expires_at, fresh.scopes) == (None, tokens.scopes)
+
+
+def test_a_clock_that_runs_behind_is_set_right_by_the_refusal(
+    parts: Parts, connect: Callable[..., Connectable], control: Any
+) -> None:
+    tokens = connect("ada").tokens
+    control.client.put("/_sandbox/clock", json={"advance_seconds": 7300})
+    assert tokens.access_expires_at is not None
+    assert tokens.access_expires_at > control.now()
+    verdict = refused(lambda: parts.authoriser.accounts(login="default", tokens=tokens))
+    assert isinstance(verdict, Reconnect)
+    assert verdict.refresh_first
+    assert parts.authoriser.refresh(login="default", tokens=tokens).access_token
+
+
+def test_an_app_without_credits_connects_nobody_and_tells_the_operator(
+    parts: Parts, sign_in: Callable[..., TokenSet], control: Any
+) -> None:
+    control.account("ada")
+    tokens = sign_in("ada")
+    control.settings(credit_usd=0.0)
+    verdict = refused(lambda: parts.authoriser.accounts(login="default", tokens=tokens))
+    assert isinstance(verdict, Operator)
+    assert "credits" in verdict.remedy
+
+
+def test_a_suspended_account_is_told_so(parts: Parts, sign_in: Callable[..., TokenSet], control: Any) -> None:
+    control.account("ada", suspended=True)
+    tokens = sign_in("ada")
+    verdict = refused(lambda: parts.authoriser.accounts(login="default", tokens=tokens))
+    assert isinstance(verdict, Rejected)
+    assert verdict.code == "x.suspended"
+    assert "suspended" in verdict.text

@@ -60,6 +60,8 @@ OF_THE_POST = {
     "headers_too_large": None,
     "dead_token": None,
     "dead_code": None,
+    "foreign_code": None,
+    "redirect_uri": None,
     "unknown_app": None,
     **{name: kind for name, (kind, _) in ON_THE_WAY.items() if not _.endswith(("fault", "unreadable", "not-found"))},
 }
@@ -68,6 +70,8 @@ OF_THE_POST = {
 AT_SIGN_IN = {
     "dead_token": (Reconnect, "x.dead-refresh-token"),
     "dead_code": (Reconnect, "x.dead-code"),
+    "foreign_code": (Reconnect, "x.foreign-code"),
+    "redirect_uri": (Operator, "x.redirect-uri"),
     "unknown_app": (Operator, "x.app-credentials"),
     "edge_page": (TryAgain, "x.unreadable"),
     "unavailable": (TryAgain, "x.server-fault"),
