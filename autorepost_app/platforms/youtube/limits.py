@@ -27,7 +27,7 @@ from typing import Final
 
 import regex
 
-from autorepost_app.domain.captions import cut_to, utf16_units
+from autorepost_app.domain.captions import cut_to, hashtags_of, utf16_units
 from autorepost_app.domain.media import MediaLimits
 from autorepost_app.platform_kit.protocol import PostText, QuotaRule, ReconcilePlan, TextField, TextSpec
 
@@ -39,6 +39,9 @@ PORTION_BYTES: Final = 32 * PART_MULTIPLE_BYTES
 TITLE_LIMIT: Final = 100
 DESCRIPTION_LIMIT_BYTES: Final = 5000
 TAGS_LIMIT: Final = 500
+HASHTAGS_ROOM_BYTES: Final = 1500
+"""How much of a cut description its hashtags may take."""
+
 MARKER_ROOM: Final = 40
 """Kept free among the tags for the one that lets us find our own video again."""
 
@@ -128,7 +131,7 @@ def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
         title = FALLBACK_TITLE
         notes.append(f"The caption has no words, and YouTube needs a title: it is “{FALLBACK_TITLE}”.")
     fitted = PostText(
-        body=cut_to(body, DESCRIPTION_LIMIT_BYTES, utf8_bytes),
+        body=_fit_description(body),
         title=cut_to(title, TITLE_LIMIT, utf16_units),
         tags=_fit_tags(text.tags, TAGS_LIMIT - MARKER_ROOM),
     )
@@ -136,12 +139,12 @@ def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
 
 
 def with_marker(tags: Iterable[str], marker: str) -> list[str]:
-    """The tags to send: ours first, so that it is never the one left out."""
-    kept = [marker]
+    """The tags to send, each once: ours first, so that it is never the one left out."""
+    kept = {marker.casefold(): marker}
     for tag in tags:
-        if tag != marker and tags_units([*kept, tag]) <= TAGS_LIMIT:
-            kept.append(tag)
-    return kept
+        if tags_units([*kept.values(), tag]) <= TAGS_LIMIT:
+            kept.setdefault(tag.casefold(), tag)
+    return list(kept.values())
 
 
 def _losses(title: str, body: str, tags: tuple[str, ...], fitted: PostText) -> Iterable[str]:
@@ -152,6 +155,24 @@ def _losses(title: str, body: str, tags: tuple[str, ...], fitted: PostText) -> I
     lost = len({name.casefold() for name in map(_clean_tag, tags) if name}) - len(fitted.tags)
     if lost:
         yield f"{lost} of the tags did not fit."
+
+
+def _fit_description(body: str) -> str:
+    """Cut between words; hashtags that stood behind the cut are put at the end, for they are how a video is found."""
+    if utf8_bytes(body) <= DESCRIPTION_LIMIT_BYTES:
+        return body
+    listed = _listed(hashtags_of(body))
+    head = cut_to(body, DESCRIPTION_LIMIT_BYTES - utf8_bytes(listed), utf8_bytes)
+    kept = {tag.casefold() for tag in hashtags_of(head)}
+    return head + _listed(tag for tag in hashtags_of(body) if tag.casefold() not in kept)
+
+
+def _listed(tags: Iterable[str]) -> str:
+    text = ""
+    for tag in tags:
+        if utf8_bytes(f"{text} #{tag}") < HASHTAGS_ROOM_BYTES:
+            text += f" #{tag}"
+    return f"\n\n{text[1:]}" if text else ""
 
 
 def _clean(text: str) -> str:

@@ -7,6 +7,7 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autorepost_app.domain.captions import hashtags_of
 from autorepost_app.platform_kit.protocol import PostText
 from autorepost_app.platforms.youtube.limits import (
     MARKER_ROOM,
@@ -21,6 +22,8 @@ from autorepost_app.platforms.youtube.limits import (
 
 FAMILY = "👨‍👩‍👧‍👦"
 ANY_TEXT = st.text(st.characters(), max_size=300) | st.text(alphabet="é👩‍🇩🇪́<># \n\ud83da", max_size=3000)
+WORD = st.text(st.sampled_from("aeiou日本語éß👩‍🍳💙"), min_size=1, max_size=12)
+TAG = st.text(st.sampled_from("abcdefgéü日本"), min_size=2, max_size=14)
 ANY_POST = st.builds(PostText, body=ANY_TEXT, title=ANY_TEXT, tags=st.lists(ANY_TEXT, max_size=12).map(tuple))
 
 
@@ -94,6 +97,41 @@ def test_a_description_is_counted_in_bytes() -> None:
     assert utf8_bytes(fitted.body) <= 5000
     assert fitted.body == "日" * 1665 + "…"
     assert notes == ("The description was shortened to 5000 bytes.",)
+
+
+@given(
+    st.lists(WORD, min_size=1, max_size=400), st.lists(TAG, max_size=12, unique_by=str.casefold), st.integers(0, 400)
+)
+def test_a_long_description_keeps_its_hashtags_and_is_cut_between_words(
+    words: list[str], tags: list[str], at: int
+) -> None:
+    written = [*words[:at], *(f"#{tag}" for tag in tags), *words[at:]]
+    body = " ".join(written * (1 + 8000 // len(" ".join(written))))
+    fitted = fit(PostText(body=body, title="t"))[0].body
+    assert len(fitted.encode()) <= 5000
+    assert {tag.casefold() for tag in hashtags_of(fitted)} == {tag.casefold() for tag in hashtags_of(body)}
+    head = fitted.split("…")[0]
+    assert body.startswith(head)
+    assert body[len(head)] == " ", "it ends with a whole word"
+
+
+def test_hashtags_at_the_end_of_a_long_caption_survive_the_cut() -> None:
+    fitted, notes = fit(PostText(body="word " * 1200 + "#bread #slowfood", title="t"))
+    assert fitted.body.endswith("word…\n\n#bread #slowfood")
+    assert notes == ("The description was shortened to 5000 bytes.",)
+
+
+def test_hashtags_before_the_cut_are_not_said_twice() -> None:
+    fitted, _ = fit(PostText(body="#bread " + "word " * 1200 + "#Bread #slowfood", title="t"))
+    assert fitted.body.endswith("…\n\n#slowfood")
+
+
+def test_more_hashtags_than_words_leave_room_for_words() -> None:
+    tags = " ".join(f"#tag{n:04}" for n in range(800))
+    fitted, _ = fit(PostText(body="word " * 1200 + tags, title="t"))
+    assert len(fitted.body.encode()) <= 5000
+    assert fitted.body.count("word") > 600
+    assert 100 < fitted.body.count("#tag") < 200
 
 
 def test_half_a_surrogate_at_the_end_of_a_cut_caption_disappears() -> None:

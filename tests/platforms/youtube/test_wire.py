@@ -8,20 +8,25 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
 
 from autorepost_app.domain.clock import utc_now
-from autorepost_app.domain.errors import PlatformFault, TryAgain, WaitUntil
-from autorepost_app.platform_kit.protocol import Done, Live, NotReady, Staged
+from autorepost_app.domain.errors import PlatformFault, TryAgain, UserError, WaitUntil
+from autorepost_app.platform_kit.options import checked_options
+from autorepost_app.platform_kit.protocol import Account, Delivery, Done, Grant, Live, NotReady, PostText, Staged
 from autorepost_app.platforms.youtube import PLATFORM
+from autorepost_app.platforms.youtube.destination import video_resource
 from autorepost_app.platforms.youtube.limits import QUOTAS
 from autorepost_app.platforms.youtube.options import OPTIONS
 from autorepost_app.platforms.youtube.rules import next_midnight
+from autorepost_app.sandbox.youtube import metadata
 
 PREFIX = "/youtube-api/"
 """Where the sandbox keeps the API's host."""
@@ -136,6 +141,12 @@ def _values(rule: dict[str, Any], value: Any, at: str) -> Iterator[str]:
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", value
     ):
         yield f"{at} is {value!r} and no RFC 3339 time"
+
+
+@pytest.fixture(scope="module")
+def a_delivery() -> Delivery:
+    media: Any = None
+    return Delivery("pub-1", "ar-7f3a9c1e5b", Grant(Account("UC1", "ada"), "token"), PostText("b", "t"), media)
 
 
 @pytest.fixture(scope="session")
@@ -267,6 +278,46 @@ def test_the_address_of_consent_has_only_what_googles_guide_lists(parts: Any) ->
         *("client_id", "redirect_uri", "response_type", "scope", "state", "access_type", "prompt"),
         *("code_challenge", "code_challenge_method"),
     }
+
+
+TIMES = st.datetimes(*map(datetime.fromisoformat, ("2020-01-01", "2100-01-01")), timezones=st.timezones())
+CHOICES = st.fixed_dictionaries(
+    {},
+    optional={
+        "privacy": st.sampled_from(["public", "unlisted", "private"]),
+        "publish_at": TIMES.map(datetime.isoformat) | st.just(""),
+        "category": st.sampled_from(
+            [key for option in OPTIONS if option.name == "category" for key, _ in option.choices]
+        ),
+        "language": st.text(max_size=16) | st.sampled_from(["en", "pt-BR", "zh-Hant"]),
+        "tags": st.lists(st.text(max_size=40), max_size=20),
+        "license": st.sampled_from(["youtube", "creativeCommon"]),
+        "made_for_kids": st.booleans(),
+        "synthetic_media": st.booleans(),
+        "embeddable": st.booleans(),
+    },
+)
+WORDS = st.builds(
+    PostText, body=st.text(max_size=400), title=st.text(max_size=150), tags=st.tuples(st.text(max_size=40))
+)
+
+
+@given(chosen=CHOICES, words=WORDS)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+def test_whatever_passes_our_checks_is_as_google_describes_it(
+    document: Document, a_delivery: Any, chosen: dict[str, object], words: PostText
+) -> None:
+    spec = PLATFORM.destination
+    assert spec is not None
+    try:
+        options = checked_options(spec.options, chosen, "YouTube")
+        spec.check_options(options)
+    except UserError:
+        reject()
+    body = video_resource(replace(a_delivery, options=options, text=spec.text.fit(words)[0]))
+    request = asked("POST", "upload/youtube/v3/videos", params=INSERT, json=body, headers=UPLOAD)
+    assert list(document.against(request, EVERYTHING)) == []
+    assert metadata.checked(body, {"snippet", "status"}, datetime.min.replace(tzinfo=UTC))
 
 
 # ------------------------------------------------------------------------------------------------ the judge is judged
