@@ -7,7 +7,7 @@ from typing import Final
 
 from autorepost_app.platform_kit.http import Api, new_client
 from autorepost_app.platform_kit.protocol import AppCredentials, DestinationSpec, Host, KeyKind, Parts, Platform, Reach
-from autorepost_app.platforms.instagram import limits, options, quotas, words
+from autorepost_app.platforms.instagram import hooks, limits, options, quotas, words
 from autorepost_app.platforms.instagram.auth import (
     FACEBOOK,
     INSTAGRAM,
@@ -60,6 +60,7 @@ PLATFORM: Final = Platform(
     oauth=OAUTH,
     build=build,
     quotas=quotas.QUOTAS,
+    hooks=hooks.HOOKS,
     destination=DestinationSpec(
         key_kind=KeyKind.HANDLE_WITH_STATUS,
         media=limits.MEDIA,
