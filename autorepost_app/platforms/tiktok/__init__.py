@@ -8,6 +8,7 @@ from autorepost_app.platform_kit.http import Api, new_client
 from autorepost_app.platform_kit.protocol import Host, OAuthSpec, Parts, Platform, Reach
 from autorepost_app.platforms.tiktok import errors, limits
 from autorepost_app.platforms.tiktok.auth import NEEDED_SCOPES, SCOPES, TikTokAuthoriser
+from autorepost_app.platforms.tiktok.hooks import HOOKS
 from autorepost_app.platforms.tiktok.source import TikTokSource
 
 
@@ -33,5 +34,6 @@ PLATFORM = Platform(
     ),
     build=build,
     quotas=limits.QUOTAS,
+    hooks=HOOKS,
     source=replace(limits.SOURCE, chain_codes=errors.CHAIN_CODES),
 )

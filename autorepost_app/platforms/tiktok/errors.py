@@ -8,7 +8,7 @@ token endpoint is known to refuse with 200, so the body is read first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -51,15 +51,10 @@ _BY_CODE: Final[Mapping[str, Verdict]] = {
         "TikTok no longer accepts our permission. If renewing it fails, please connect TikTok again.",
         refresh_first=True,
     ),
-    "scope_not_authorized": _connect_again(
-        "scope_not_authorized",
-        "TikTok needs your permission for this. Please connect TikTok again and leave every box ticked.",
-    ),
-    # Asking for fewer fields cannot help: we ask for none beyond our scopes, so a box was unticked at the consent page.
-    "scope_permission_missed": _connect_again(
-        "scope_permission_missed",
-        "A permission is missing. Please connect TikTok again and leave every box ticked.",
-    ),
+    # The text of these two is by the permission that is missing. Asking for fewer fields cannot help: we ask for none
+    # beyond our scopes, so a box was unticked at the consent page.
+    "scope_not_authorized": _connect_again("scope_not_authorized", ""),
+    "scope_permission_missed": _connect_again("scope_permission_missed", ""),
     "invalid_params": Rejected(
         f"TikTok did not understand our request. {_OURS}",
         code="tiktok.invalid_params",
@@ -82,6 +77,7 @@ _BY_CODE: Final[Mapping[str, Verdict]] = {
     "invalid_scope": _our_registration(
         "invalid_scope", "add user.info.basic, user.info.profile, user.info.stats and video.list to the TikTok app"
     ),
+    "not_json": _passing("not_json"),  # an edge in front of the API, or an answer that was cut
     "server_error": _passing("server_error"),
     "temporarily_unavailable": _passing("temporarily_unavailable"),
     "access_denied": Rejected(
@@ -90,6 +86,14 @@ _BY_CODE: Final[Mapping[str, Verdict]] = {
         remedy="To repost from TikTok, connect it again and press Continue.",
     ),
 }
+
+_PERMITS: Final = {
+    "user.info.basic": "see who you are",
+    "user.info.profile": "see your profile",
+    limits.STATS_SCOPE: "see how many posts you have",
+    "video.list": "see your public videos",
+}
+_NEEDS: Final = {"/v2/video/list": "video.list", "/v2/video/query": "video.list", "/v2/user/info": "user.info.profile"}
 
 NOT_PERMITTED: Final = frozenset({"tiktok.scope_not_authorized", "tiktok.scope_permission_missed"})
 
@@ -160,7 +164,15 @@ def _without_a_code(response: httpx.Response) -> _Problem | None:
         return _Problem("rate_limit_exceeded", _detail(response))
     if response.is_server_error:
         return _Problem("internal_error", _detail(response))
-    return None
+    return None if _is_json(response) or not response.content else _Problem("not_json", _detail(response))
+
+
+def _is_json(response: httpx.Response) -> bool:
+    try:
+        response.json()
+    except ValueError:
+        return False
+    return True
 
 
 def _verdict(problem: _Problem, response: httpx.Response, now: datetime) -> Verdict:
@@ -169,7 +181,22 @@ def _verdict(problem: _Problem, response: httpx.Response, now: datetime) -> Verd
     template = _BY_CODE.get(problem.code)
     if template is None:
         raise UnreadAnswer(f"no rule reads the code of {problem.detail}")
+    if template.code in NOT_PERMITTED:
+        asked = response.request.url.path
+        template = replace(template, text=_missing_text(scope for path, scope in _NEEDS.items() if path in asked))
     return replace(template, detail=problem.detail)
+
+
+def not_permitted(missing: Iterable[str]) -> PlatformFault:
+    """The boxes that were unticked at the consent page, by name."""
+    names = sorted(missing)
+    verdict = _connect_again("scope_not_authorized", _missing_text(names))
+    return PlatformFault(replace(verdict, detail=f"not granted: {', '.join(names)}"))
+
+
+def _missing_text(scopes: Iterable[str]) -> str:
+    asked = " and ".join(f"to {_PERMITS[scope]} ({scope})" for scope in scopes) or "for this"
+    return f"TikTok needs your permission {asked}. Please connect TikTok again and leave every box ticked."
 
 
 def _rate_limited(problem: _Problem, response: httpx.Response, now: datetime) -> WaitUntil:

@@ -30,6 +30,8 @@ RATE_LIMIT_MOST_SECONDS: Final = 900.0
 CAPTION_CHARACTERS: Final = 150
 """`video_description` and `title` are cut here [P]; the whole caption comes with the file."""
 
+TOKEN_CALLS: Final = ("token.code", "token.refresh", "token.revoke")
+
 STATS_SCOPE: Final = "user.info.stats"
 """Gives `video_count`, the number of public posts [P: Get User Info]."""
 
@@ -70,6 +72,9 @@ QUOTAS: Final = (
     _per_minute("user.info", "TikTok profile look-ups a minute"),
     _per_minute("video.list", "TikTok looks for new posts a minute"),
     _per_minute("video.query", "TikTok looks at single posts a minute"),
+    # No limit of these is documented; a sudden many of them is the first sign of a fault of ours, or of a soft block.
+    QuotaRule("tokens", "TikTok sign-ins and renewals", "app", dict.fromkeys(TOKEN_CALLS, 1), None),
+    QuotaRule("pages", "TikTok pages asked for their file", "app", {"video.page": 1}, None, unit="pages"),
 )
 
 SOURCE: Final = SourceSpec(polls_per_minute=POLLS_PER_MINUTE, page_size=PAGE_SIZE)

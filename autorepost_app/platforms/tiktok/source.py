@@ -54,6 +54,7 @@ class TikTokSource:
     ) -> Downloaded:
         if post.kind != "video":
             raise errors.photo_post()
+        self._www.meter.reserve("video.page", grant.account.external_id)
         try:
             fetched = fetch(self._job(grant, post, target), progress)
         except PlatformFault as fault:
@@ -93,6 +94,7 @@ class TikTokSource:
         and only all of them together say that it is the way that is closed."""
         denied = []
         for handle, video_id in limits.CANARIES:
+            self._www.meter.reserve("video.page")
             try:
                 return self._look(handle, video_id)
             except PlatformFault as fault:

@@ -13,9 +13,10 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx
+import jsonschema
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -23,7 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from autorepost_app.domain.clock import utc_now
-from autorepost_app.platform_kit.protocol import AppCredentials, Connectable, Grant, Parts, Reach, TokenSet
+from autorepost_app.platform_kit.http import new_client
+from autorepost_app.platform_kit.protocol import AppCredentials, Connectable, Grant, Parts, Reach, TokenSet, Unmetered
 from autorepost_app.platforms.tiktok import PLATFORM
 from autorepost_app.platforms.tiktok.fetch import find_browser
 from autorepost_app.sandbox.server import SandboxServer
@@ -87,6 +89,85 @@ class TikTokWorld:
         return Grant(connectable.account, tokens.access_token, tokens.scopes)
 
 
+@dataclass
+class Described:
+    """TikTok's API as its pages describe it (`openapi.json`): what may be asked, and what an answer looks like.
+
+    The description is our own work from TikTok's public pages, CC0; TikTok publishes none for machines.
+    """
+
+    document: dict[str, Any]
+    base_url: str
+    asked: list[str] = field(default_factory=list)
+
+    def operation(self, request: httpx.Request) -> dict[str, Any] | None:
+        path = str(request.url).partition("?")[0].removeprefix(self.base_url)
+        return self.document["paths"].get(path, {}).get(request.method.lower()) if path.startswith("/") else None
+
+    def check_request(self, request: httpx.Request) -> None:
+        operation = self.operation(request)
+        assert operation is not None, f"{request.method} {request.url.path} is not in TikTok's description"
+        self.asked.append(operation["operationId"])
+        query = dict(request.url.params)
+        known = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"}
+        needed = {each["name"] for each in operation.get("parameters", ()) if each.get("required")}
+        assert needed <= query.keys() <= known, f"{request.url.path}?{sorted(query)}"
+        if "security" in operation:
+            assert re.fullmatch(r"Bearer act\.\S+", request.headers["Authorization"]), "no token of a person"
+        if "requestBody" in operation:
+            self._check_body(request, operation["requestBody"]["content"])
+
+    def _check_body(self, request: httpx.Request, content: Mapping[str, Any]) -> None:
+        [(kind, described)] = content.items()
+        assert request.headers["Content-Type"].partition(";")[0] == kind
+        form = kind == "application/x-www-form-urlencoded"
+        text = request.content.decode()
+        body = dict(parse_qsl(text, keep_blank_values=True, strict_parsing=True)) if form else json.loads(text)
+        assert body.keys() <= described["schema"]["properties"].keys(), sorted(body)
+        self._matches(body, described["schema"])
+
+    def check_answer(self, response: httpx.Response) -> None:
+        """The sandbox's own answers only: a fault may write what it likes, and carries no log id."""
+        if "x-tt-logid" not in response.headers:
+            return
+        response.read()
+        operation = self.operation(response.request)
+        assert operation is not None
+        answers = operation["responses"]
+        described = answers.get(str(response.status_code), {}).get("content", {}).get("application/json")
+        assert described, f"{response.request.url.path} never answers {response.status_code}"
+        self._matches(response.json(), described["schema"])
+
+    def _matches(self, thing: Any, schema: Mapping[str, Any]) -> None:
+        jsonschema.Draft202012Validator({**schema, "components": self.document["components"]}).validate(thing)
+
+
+class Counted(Unmetered):
+    """Every call that was counted before it went out; a name that no rule knows is refused."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+
+    def reserve(self, call: str, account: str = "") -> None:
+        assert any(call in rule.costs for rule in PLATFORM.quotas), f"no quota knows {call}"
+        self.calls.append((call, account))
+
+
+@pytest.fixture
+def described(sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> Described:
+    """Looks on at whatever a test makes our client say to the API."""
+    document = json.loads(Path(__file__).with_name("openapi.json").read_text())
+    seen = Described(document, sandbox.hosts["TIKTOK_API_URL"])
+
+    def watched_client(timeout_seconds: float) -> httpx.Client:
+        client = new_client(timeout_seconds)
+        client.event_hooks = {"request": [seen.check_request], "response": [seen.check_answer]}
+        return client
+
+    monkeypatch.setattr("autorepost_app.platforms.tiktok.new_client", watched_client)
+    return seen
+
+
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxServer]:
     with SandboxServer() as server:
@@ -94,10 +175,15 @@ def sandbox() -> Iterator[SandboxServer]:
 
 
 @pytest.fixture
-def reach(sandbox: SandboxServer) -> Reach:
+def meter() -> Counted:
+    return Counted()
+
+
+@pytest.fixture
+def reach(sandbox: SandboxServer, described: Described, meter: Counted) -> Reach:
     urls = {host.name: sandbox.hosts[f"TIKTOK_{host.name}_URL"] for host in PLATFORM.hosts}
     app = AppCredentials(sandbox.apps["TIKTOK_CLIENT_ID"], sandbox.apps["TIKTOK_CLIENT_SECRET"])
-    return Reach(urls, app, utc_now, timeout_seconds=10.0)
+    return Reach(urls, app, utc_now, meter, timeout_seconds=10.0)
 
 
 @pytest.fixture
@@ -108,7 +194,12 @@ def tiktok(sandbox: SandboxServer, reach: Reach, request: pytest.FixtureRequest)
         world = TikTokWorld(sandbox, http, parts, handle)
         world.control("DELETE", "/faults")
         world.settings(
-            token_profile="nov2026", client_type="web", oauth_error_status=400, page_trouble=None, file_guard=False
+            token_profile="nov2026",
+            client_type="web",
+            oauth_error_status=400,
+            page_trouble=None,
+            file_guard=False,
+            webhook_url=None,
         )
         world.control("POST", "/accounts", {"platform": "tiktok", "handle": handle, "name": "Anna"})
         yield world
@@ -119,7 +210,7 @@ def tiktok(sandbox: SandboxServer, reach: Reach, request: pytest.FixtureRequest)
 @pytest.fixture(autouse=True)
 def _no_browser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
     """Whether somebody has Chromium on this machine changes no test but those that ask for it."""
-    if "browser" not in request.fixturenames:
+    if not {"browser", "run_node"} & set(request.fixturenames):
         monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("bin")))
 
 

@@ -13,7 +13,7 @@ import pytest
 from autorepost_app.domain.clock import utc_now
 from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, TryAgain
 from autorepost_app.platform_kit.http import Api
-from autorepost_app.platform_kit.protocol import AppCredentials, Reach
+from autorepost_app.platform_kit.protocol import AppCredentials
 from autorepost_app.platforms.tiktok import PLATFORM
 from autorepost_app.platforms.tiktok.auth import SCOPES, TikTokAuthoriser
 
@@ -60,12 +60,24 @@ def test_token_lives_come_from_the_reply(tiktok, profile, access_seconds, refres
 
 
 def test_an_unticked_box_shows_in_the_scopes_and_asks_to_connect_again(tiktok):
-    tokens = tiktok.exchange(tiktok.come_back(deny_scopes=["user.info.profile"])["code"])
-    assert PLATFORM.oauth.needed_scopes["default"] - tokens.scopes == {"user.info.profile"}
+    back = tiktok.come_back(deny_scopes=["user.info.profile", "video.list"])
+    assert back["scopes"] == "user.info.basic,user.info.stats"
+    tokens, asked = tiktok.exchange(back["code"]), len(tiktok.asked())
     verdict = refused(tiktok.parts.authoriser.accounts, login="default", tokens=tokens)
     assert isinstance(verdict, Reconnect)
+    assert verdict.text == (
+        "TikTok needs your permission to see your profile (user.info.profile) and to see your public videos"
+        " (video.list). Please connect TikTok again and leave every box ticked."
+    )
+    assert len(tiktok.asked()) == asked, "the token reply had said it already"
+
+
+def test_a_token_reply_that_says_nothing_of_scopes_is_put_to_the_test(tiktok):
+    tokens = tiktok.exchange(tiktok.come_back(deny_scopes=["user.info.profile"])["code"])
+    verdict = refused(tiktok.parts.authoriser.accounts, login="default", tokens=replace(tokens, scopes=frozenset()))
+    assert isinstance(verdict, Reconnect)
     assert verdict.code == "tiktok.scope_permission_missed"
-    assert "leave every box ticked" in verdict.text
+    assert "user.info.profile" in verdict.text
 
 
 def test_a_refresh_rotates_both_tokens_and_the_old_one_is_dead(tiktok):
@@ -153,9 +165,7 @@ def test_revoking_with_a_stale_access_token_ends_the_grant_behind_it(tiktok):
 
 
 def test_a_wrong_app_secret_is_for_the_operator_and_never_shown(tiktok, reach):
-    parts = PLATFORM.build(
-        Reach(reach.urls, AppCredentials(reach.app.client_id, "sEcReT-wrong"), reach.clock, reach.timeout_seconds)
-    )
+    parts = PLATFORM.build(replace(reach, app=AppCredentials(reach.app.client_id, "sEcReT-wrong")))
     with pytest.raises(PlatformFault) as caught:
         parts.authoriser.exchange(login="default", redirect_uri="https://a", code="c0de-1", verifier=None)
     parts.close()

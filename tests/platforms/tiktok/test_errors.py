@@ -196,10 +196,12 @@ def test_a_reset_header_is_believed_only_when_it_makes_sense(header, seconds):
 
 @pytest.mark.parametrize(("status", "verdict"), [(429, WaitUntil), (500, TryAgain), (502, TryAgain), (504, TryAgain)])
 def test_an_edge_that_answers_in_html_is_read_by_its_status(status, verdict):
+    assert type(verdict_of(answer(b"<html>no</html>", 403))) is TryAgain
+    assert type(verdict_of(answer(b'{"access_token": "act.12', 200))) is TryAgain
     assert type(verdict_of(answer(b"<html>busy</html>", status))) is verdict
 
 
-@pytest.mark.parametrize("body", [{"error": {"code": "brand_new"}}, {"error": "brand_new"}, {}, b"<html>"])
+@pytest.mark.parametrize("body", [{"error": {"code": "brand_new"}}, {"error": "brand_new"}, {}, [], b""])
 def test_an_unlisted_refusal_is_a_bug_and_not_a_retry(body):
     with pytest.raises(errors.UnreadAnswer):
         errors.accepted(answer(body, 403), NOW)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -136,10 +137,9 @@ def test_a_dead_token_asks_for_one_refresh_and_then_a_person(tiktok):
 
 def test_a_missing_permission_to_list_asks_to_connect_again(tiktok):
     tokens = tiktok.exchange(tiktok.come_back(deny_scopes=["video.list"])["code"])
-    [connectable] = tiktok.parts.authoriser.accounts(login="default", tokens=tokens)
-    grant = type(tiktok.grant())(connectable.account, tokens.access_token)
-    verdict = refused(tiktok.parts.source, grant)
+    verdict = refused(tiktok.parts.source, replace(tiktok.grant(), access_token=tokens.access_token))
     assert isinstance(verdict, Reconnect)
+    assert "to see your public videos (video.list)" in verdict.text
     assert (verdict.code, verdict.refresh_first) == ("tiktok.scope_not_authorized", False)
 
 
