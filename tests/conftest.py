@@ -448,18 +448,25 @@ def _quiet(_step: str, _fraction: float) -> None:
 
 
 @pytest.fixture
-def environ(sandbox: Sandbox, _home: Path, tmp_path: Path) -> dict[str, str]:
-    """The settings of a house on the sandbox."""
-    names = {**sandbox.hosts, **sandbox.apps, "HOME": _home, "STORE_URL": f"file://{tmp_path / 'store'}"}
-    return {f"AUTOREPOST_{name}": str(value) for name, value in {**names, "PORT": _free_port()}.items()}
+def _own_socket() -> Iterator[socket.socket]:
+    """Where the house serves. It listens from the start, so that nobody else is given its port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
 
 
 @pytest.fixture
-def house(database: AccessFile, environ: dict[str, str], clock: Clock) -> Iterator[House]:
+def environ(sandbox: Sandbox, _home: Path, tmp_path: Path, _own_socket: socket.socket) -> dict[str, str]:
+    """The settings of a house on the sandbox."""
+    own = {"HOME": _home, "STORE_URL": f"file://{tmp_path / 'store'}", "PORT": _own_socket.getsockname()[1]}
+    return {f"AUTOREPOST_{name}": str(value) for name, value in {**sandbox.hosts, **sandbox.apps, **own}.items()}
+
+
+@pytest.fixture
+def house(database: AccessFile, environ: dict[str, str], clock: Clock, _own_socket: socket.socket) -> Iterator[House]:
     """A house on the sandbox with its signed media served over HTTP."""
     settings = settings_from(environ)
     opened = open_house(settings, clock=clock)
-    with _Serving(own_app(opened, open_links(settings, clock)), settings.port):
+    with _Serving(own_app(opened, open_links(settings, clock)), _own_socket):
         yield opened
     close_house(opened)
 
@@ -478,19 +485,13 @@ def other_tenant(world: World) -> World:
     return replace(world, scope=TenantScope(TenantId(tenant.id), None, "noa"))
 
 
-def _free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
-
-
 class _Serving:
-    """An ASGI application on a port for the length of a block."""
+    """An ASGI application on a listening socket for the length of a block."""
 
-    def __init__(self, app: Any, port: int) -> None:
-        self._server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error", lifespan="off", ws="none"))
+    def __init__(self, app: Any, listening: socket.socket) -> None:
+        self._server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
         self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.run, name="own app")
+        self._thread = threading.Thread(target=self._server.run, args=([listening],), name="own app")
 
     def __enter__(self) -> None:
         self._thread.start()

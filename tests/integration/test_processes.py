@@ -286,6 +286,23 @@ def test_a_child_that_refuses_to_stop_is_killed_after_its_grace(start: Start, ho
     assert survivors(home) == []
 
 
+def test_a_child_that_refuses_to_stop_is_gone_before_the_part_that_it_leans_on_stops(start: Start, home: Path) -> None:
+    """A database that stops under a program that still writes: the sweep at the end would come too late."""
+    scenario = f"""
+import psutil
+def look():
+    alive = [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
+    print("below are", [each.cmdline()[-1] for each in alive], flush=True)
+use([Inline("database", lambda: None, stop=look),
+     child("deaf", {DEAF!r}, ready=(home / "deaf").exists, grace_seconds=0.2)])
+"""
+    product = start(scenario)
+    product.wait_for("deaf ready")
+    product.process.send_signal(signal.SIGTERM)
+    _, said = product.end()
+    assert said == ["deaf stopping", "deaf killed", "database stopping", "below are []", "database stopped"]
+
+
 def test_a_second_ctrl_c_does_not_wait_for_the_grace(start: Start, home: Path) -> None:
     product = start(f'use([child("deaf", {DEAF!r}, ready=(home / "deaf").exists, grace_seconds=600)])')
     product.wait_for("deaf ready")

@@ -54,7 +54,7 @@ class Clone:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         argv = [sys.executable, str(self.root / "dev.py"), *arguments]
-        variables = {**os.environ, **environment}
+        variables = {**_own_environment(), **environment}
         pipe = subprocess.PIPE
         return subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=variables, cwd="/")
 
@@ -69,6 +69,12 @@ class Clone:
         found = [re.sub(r" --.*", "", line) for line in notes.read_text().splitlines()] if notes.exists() else []
         notes.unlink(missing_ok=True)
         return found
+
+
+def _own_environment() -> dict[str, str]:
+    """Ours, without what would let this very repository be imported instead of the clone."""
+    strangers = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
+    return {name: value for name, value in os.environ.items() if name not in strangers}
 
 
 @pytest.fixture
@@ -132,8 +138,20 @@ def test_the_project_can_be_imported_from_anywhere_even_after_the_clone_has_move
     clone.run("up")
     moved = clone.root.rename(clone.root.with_name("moved"))
     argv = [str(moved / ".venv/bin/python"), "-c", "import autorepost_app; print(list(autorepost_app.__path__))"]
-    found = subprocess.run(argv, cwd="/", capture_output=True, text=True, check=True).stdout
+    environment = _own_environment()
+    found = subprocess.run(argv, cwd="/", capture_output=True, text=True, check=True, env=environment).stdout
     assert found == f"['{moved / 'autorepost_app'}']\n"
+
+
+@pytest.mark.parametrize(
+    ("stranger", "value"),
+    [("PYTHONPATH", "/somewhere/else"), ("PYTHONHOME", sys.base_prefix), ("PYTHONSTARTUP", "/somewhere/else.py")],
+)
+def test_another_pythons_packages_do_not_get_in(clone: Clone, stranger: str, value: str) -> None:
+    (clone.root / "autorepost_app" / "cli.py").write_text("import os\nprint('is there:', sorted(os.environ))\n")
+    code, output, _ = clone.run("up", **{stranger: value})
+    assert (code, output[:9]) == (0, "is there:")
+    assert f"'{stranger}'" not in output
 
 
 def test_a_changed_lock_installs_only_the_difference(clone: Clone) -> None:
