@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autorepost_app.domain.media import MediaFacts
-from autorepost_app.platform_kit.protocol import Done
+from autorepost_app.platform_kit.protocol import Done, NotReady
 from autorepost_app.sandbox.wire import CuttableProtocol
 
 MIB = 1 << 20
@@ -60,12 +60,13 @@ def test_three_hundred_megabytes_go_up_in_flat_memory_over_one_connection(
     connected = len(connections)
     tracemalloc.start()
     try:
-        publication.stage()
+        assert isinstance(publication.stage_once(), NotReady)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
+    assert len(connections) == connected, "the connection of the sign-in is used again"
+    publication.stage()
     assert isinstance(publication.commit(), Done)
     assert peak < 40 * MIB, "client and sandbox together"
-    assert len(connections) == connected, "the connection of the sign-in is used again"
     assert len(control.calls("upload.append")) == 300
     assert control.live()[0]["media"]["sha256"] == large.sha256
