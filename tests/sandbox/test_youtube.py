@@ -1,6 +1,7 @@
 """YouTube in the sandbox, held against Google's pages: OAuth, resumable upload, quota, the status walk."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -20,9 +21,9 @@ def raw(clip):
 
 
 @pytest.fixture(scope="session")
-def big(make_clip):
-    """Three chunks and a bit of a real video."""
-    return make_clip("noise", "480x854", 4, 30, "-vf", "noise=alls=60:allf=t", "-b:v", "2500k").read_bytes()
+def big():
+    """Four chunks and a bit of a real video."""
+    return (Path(__file__).parents[1] / "media" / "bigbuckbunny_720p25_5.1ch.mp4").read_bytes()
 
 
 def test_the_refresh_token_comes_with_the_first_consent_only(youtuber):
@@ -343,3 +344,114 @@ def test_a_deleted_video_is_gone_from_every_list(control, youtuber, raw):
     assert reply.status_code == 204
     assert youtuber.uploads() == []
     assert control.posts("youtube") == []
+
+
+# ------------------------------------------------------------------------------------- playlists and uploads by hand
+
+
+@pytest.fixture
+def editor(youtuber):
+    """Somebody who also let the app change the channel."""
+    return youtuber.sign_in()
+
+
+def studio(control, path, body, account="ana"):
+    reply = control.http.post(f"{control.base}/youtube/accounts/{account}/{path}", json=body)
+    assert reply.status_code == 201, reply.text
+    return reply.json()
+
+
+def add(youtuber, playlist, video, **changes):
+    resource = {"kind": "youtube#video", "videoId": video}
+    body = {"snippet": {"playlistId": playlist, "resourceId": resource} | changes}
+    url = youtuber.host("API") + "/youtube/v3/playlistItems"
+    return youtuber.http.post(url, params={"part": "snippet"}, json=body, headers=youtuber.bearer)
+
+
+def test_a_playlist_holds_what_is_added_also_twice(control, editor):
+    playlist = studio(control, "playlists", {"title": "Walks"})["id"]
+    video = studio(control, "videos", {"title": "A walk"})["id"]
+    assert [add(editor, playlist, video).status_code for _ in range(2)] == [200, 200]
+    found = editor.get("playlistItems", part="snippet", playlistId=playlist, videoId=video).json()["items"]
+    assert [item["snippet"]["resourceId"]["videoId"] for item in found] == [video, video]
+    assert editor.get("playlistItems", part="snippet", playlistId=playlist, videoId="other").json()["items"] == []
+    assert control.http.get(control.base + "/youtube/quota").json()["units"]["used"] == 102
+
+
+def test_a_playlist_refuses_strangers_and_what_is_not_there(control, editor):
+    playlist = studio(control, "playlists", {"title": "Walks"})["id"]
+    video = studio(control, "videos", {"title": "A walk"})["id"]
+    control.account("youtube", "noa")
+    theirs = studio(control, "playlists", {"title": "Theirs"}, "noa")["id"]
+    assert reason(add(editor, theirs, video)) == (403, "playlistItemsNotAccessible")
+    assert reason(add(editor, "PLnone", video)) == (404, "playlistNotFound")
+    assert reason(add(editor, playlist, "none")) == (404, "videoNotFound")
+    assert reason(add(editor, playlist, video, resourceId={})) == (404, "videoNotFound")
+
+
+def test_adding_to_a_playlist_needs_a_wider_permission_than_uploading(control, youtuber):
+    youtuber.sign_in(deny_scopes=[youtuber.base + "youtube"])
+    playlist = studio(control, "playlists", {"title": "Walks"})["id"]
+    video = studio(control, "videos", {"title": "A walk"})["id"]
+    assert reason(add(youtuber, playlist, video)) == (403, "insufficientPermissions")
+
+
+def test_an_owners_own_upload_is_like_any_other(control, editor):
+    made = studio(control, "videos", {"title": "Mine", "tags": ["a"], "copies": 3, "duration_seconds": 62})
+    assert {item["contentDetails"]["videoId"] for item in editor.uploads()} == set(made["ids"])
+    (item,) = editor.get("videos", part="snippet,contentDetails,status", id=made["id"]).json()["items"]
+    assert (item["snippet"]["tags"], item["contentDetails"]["duration"]) == (["a"], "PT1M2S")
+    assert item["status"]["uploadStatus"] == "processed"
+
+
+def test_every_documented_refusal_can_be_had_at_any_call(control, editor, raw):
+    refusals = control.http.get(control.base + "/youtube/refusals").json()
+    assert len(refusals) > 35
+    for name in ("invalidTitle", "quotaExceeded", "authenticatedUserAccountClosed"):
+        control.fault("youtube", "session.start", "error", **refusals[name])
+        assert reason(editor.start(len(raw))) == (refusals[name]["status"], name)
+    control.fault("youtube", "token.refresh", "error", **refusals["invalid_grant"])
+    dead = editor.exchange("refresh_token", refresh_token=editor.token["refresh_token"])
+    assert (dead.status_code, dead.json()["error"]) == (400, "invalid_grant")
+
+
+def test_the_sandboxs_own_refusals_look_like_those_it_hands_out(control, editor, raw):
+    refusals = control.http.get(control.base + "/youtube/refusals").json()
+    own = editor.start(len(raw), snippet={"title": ""}).json()
+    assert own.keys() == refusals["invalidTitle"]["body"].keys()
+    assert own["error"].keys() == refusals["invalidTitle"]["body"]["error"].keys()
+
+
+@pytest.mark.parametrize("upload_type", ["multipart", "media"])
+def test_a_video_can_be_sent_in_one_request(control, editor, raw, sha256, upload_type):
+    url = editor.host("API") + "/upload/youtube/v3/videos"
+    query = {"uploadType": upload_type, "part": "snippet,status"}
+    whole, kind = raw, "video/mp4"
+    if upload_type == "multipart":
+        head = b'--b\r\nContent-Type: application/json\r\n\r\n{"snippet": {"title": "One"}}\r\n'
+        whole = head + b"--b\r\nContent-Type: video/mp4\r\n\r\n" + raw + b"\r\n--b--\r\n"
+        kind = 'multipart/related; boundary="b"'
+    else:
+        query["part"] = "status"
+    reply = editor.http.post(url, params=query, content=whole, headers=editor.bearer | {"Content-Type": kind})
+    assert reply.status_code == 200, reply.text
+    (post,) = control.posts("youtube")
+    assert (post["id"], post["media"]["sha256"]) == (reply.json()["id"], sha256)
+
+
+def test_a_cover_in_a_session_arrives_in_parts(control, editor, raw):
+    video = editor.upload(raw)
+    control.advance(5)
+    url = editor.host("API") + "/upload/youtube/v3/thumbnails/set"
+    query = {"videoId": video["id"], "uploadType": "resumable"}
+    session = editor.http.post(url, params=query, headers=editor.bearer).headers["location"]
+    picture = b"\x89PNG" + bytes(CHUNK)
+    assert editor.put(session, picture, 0, CHUNK - 1).headers["range"] == f"bytes=0-{CHUNK - 1}"
+    assert editor.ask(session, len(picture)).status_code == 308
+    assert editor.put(session, picture, CHUNK, len(picture) - 1).status_code == 200
+    assert control.posts("youtube")[0]["details"]["has_thumbnail"] is True
+
+
+def test_a_permission_for_a_week_says_so(control, youtuber):
+    control.settings("youtube", testing_mode=True)
+    assert youtuber.exchange(code=youtuber.code()).json()["refresh_token_expires_in"] == 7 * DAY
