@@ -1,6 +1,7 @@
 """Who allowed what to whom? Codes, grants and tokens, and the person's answer on a consent page."""
 
 import base64
+import binascii
 import hashlib
 import hmac
 import secrets
@@ -8,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from pydantic import Field
 from starlette.requests import Request
@@ -88,6 +89,63 @@ class Token(Record):
     issued_at: datetime
     expires_at: datetime | None = None
     spent: bool = False
+
+
+def standard_consent(
+    query: Mapping[str, str],
+    client_id: str,
+    known_scopes: set[str],
+    words: Callable[[str], str],
+    *,
+    needed: tuple[str, ...] = ("redirect_uri",),
+    extra: tuple[str, ...] = (),
+) -> Consent:
+    """What RFC 6749 and RFC 7636 let an authorize address ask for.
+
+    Raises ConsentRefused with the platform's `words` about the first parameter that is wrong.
+    """
+    scopes = tuple(query.get("scope", "").split())
+    method = query.get("code_challenge_method", "plain")
+    right = {
+        "client_id": query.get("client_id") == client_id,
+        "response_type": query.get("response_type") == "code",
+        **{name: bool(query.get(name)) for name in needed},
+        "scope": bool(scopes) and set(scopes) <= known_scopes,
+        "code_challenge_method": method in ("S256", "plain"),
+    }
+    for name, is_right in right.items():
+        if not is_right:
+            raise ConsentRefused(words(name))
+    more = {name: query.get(name, "") for name in extra}
+    challenge = query.get("code_challenge")
+    return Consent(client_id, query["redirect_uri"], query.get("state"), scopes, challenge, method, more)
+
+
+def access_denied(consent: Consent) -> dict[str, str]:
+    """What comes back from a person who said no."""
+    return {"error": "access_denied"}
+
+
+async def form_of(ask: Request) -> dict[str, str]:
+    return dict(parse_qsl((await ask.body()).decode(), keep_blank_values=True))
+
+
+def app_in_header(ask: Request) -> tuple[str, str] | None:
+    """Client id and secret, where the caller proves itself by HTTP Basic (RFC 6749, 2.3.1)."""
+    kind, _, text = ask.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "basic":
+        return None
+    try:
+        name, _, secret = base64.b64decode(text, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+    return unquote(name), unquote(secret)
+
+
+def bearer_of(ask: Request) -> str:
+    """The access token in the header, "" where there is none."""
+    kind, _, text = ask.headers.get("authorization", "").partition(" ")
+    return text if kind.lower() == "bearer" else ""
 
 
 async def token_call_names(ask: Request) -> tuple[str, ...]:

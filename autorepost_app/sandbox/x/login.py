@@ -1,15 +1,24 @@
 """OAuth 2 with mandatory PKCE: 30-second codes, single-use refresh tokens, and what reuse of one does."""
 
-import base64
-import binascii
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote
 
 from starlette.responses import Response
 
-from autorepost_app.sandbox.oauth import CodeRefused, Consent, ConsentRefused, Desk, Grant, token_call_names
+from autorepost_app.sandbox.oauth import (
+    CodeRefused,
+    Consent,
+    ConsentRefused,
+    Desk,
+    Grant,
+    access_denied,
+    app_in_header,
+    bearer_of,
+    form_of,
+    standard_consent,
+    token_call_names,
+)
 from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.x import shapes
 
@@ -27,7 +36,7 @@ REFRESH_SECONDS = 182 * 86400
 class Login:
     def __init__(self, platform: "X") -> None:
         self._platform = platform
-        makers = (self._read, self._allowed, self._refused)
+        makers = (self._read, self._allowed, access_denied)
         self.desks = [Desk("www", "/i/oauth2/authorize", *makers), Desk("api", "/2/oauth2/authorize", *makers)]
 
     def calls(self) -> list[Call]:
@@ -39,50 +48,25 @@ class Login:
         ]
 
     def _read(self, query: Mapping[str, str]) -> Consent:
-        if query.get("client_id") != self._platform.client_id:
-            raise ConsentRefused("client_id")
-        if query.get("response_type") != "code":
-            raise ConsentRefused("response_type")
-        if not query.get("redirect_uri") or not query.get("state") or len(query["state"]) > 500:
-            raise ConsentRefused("redirect_uri and state are needed")
-        scopes = tuple(query.get("scope", "").split())
-        if not scopes or not set(scopes) <= SCOPES:
-            raise ConsentRefused("scope")
-        method = query.get("code_challenge_method", "plain")
-        if not query.get("code_challenge") or method not in ("S256", "plain"):
-            raise ConsentRefused("code_challenge is mandatory")
-        challenge = query["code_challenge"]
-        return Consent(query["client_id"], query["redirect_uri"], query["state"], scopes, challenge, method)
+        if len(query.get("state", "")) > 500:
+            raise ConsentRefused("state")
+        needed = ("redirect_uri", "state", "code_challenge")
+        return standard_consent(query, self._platform.client_id, SCOPES, str, needed=needed)
 
     def _allowed(self, consent: Consent, account_id: str, scopes: tuple[str, ...]) -> dict[str, str]:
         life = self._platform.settings.code_seconds
         code = self._platform.world.grants.write_code(self._platform.key, consent, account_id, scopes, life)
         return {"code": code}
 
-    @staticmethod
-    def _refused(consent: Consent) -> dict[str, str]:
-        return {"error": "access_denied"}
-
     async def _app_form(self, ask: Ask) -> dict[str, str]:
         """The form of a caller that proved to be the app: Basic when confidential, `client_id` when public."""
-        form = dict(parse_qsl((await ask.body()).decode(), keep_blank_values=True))
+        form = await form_of(ask)
         if self._platform.settings.client_type == "public":
             if form.get("client_id") != self._platform.client_id:
                 raise shapes.refuse_oauth(400, "invalid_request", "Missing required parameter [client_id].")
-        elif self._basic(ask) != (self._platform.client_id, self._platform.client_secret):
+        elif app_in_header(ask) != (self._platform.client_id, self._platform.client_secret):
             raise shapes.refuse_oauth(401, "unauthorized_client", "Missing valid authorization header")
         return form
-
-    @staticmethod
-    def _basic(ask: Ask) -> tuple[str, str] | None:
-        kind, _, text = ask.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "basic":
-            return None
-        try:
-            name, _, secret = base64.b64decode(text, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        return unquote(name), unquote(secret)
 
     async def token(self, ask: Ask) -> Response:
         form = await self._app_form(ask)
@@ -142,9 +126,8 @@ class Login:
         return self._platform.json({"revoked": True})
 
     def signed_in(self, ask: Ask, *scopes: str) -> Account:
-        kind, _, text = ask.headers.get("authorization", "").partition(" ")
-        token = self._platform.world.grants.live(self._platform.key, text, "access")
-        if kind.lower() != "bearer" or token is None:
+        token = self._platform.world.grants.live(self._platform.key, bearer_of(ask), "access")
+        if token is None:
             raise shapes.unauthorized()
         if not set(scopes) <= set(self._platform.world.grants.grant_of(token).scopes):
             raise shapes.forbidden("You are not permitted to perform this action.")

@@ -1,15 +1,24 @@
 """Google's OAuth 2: offline access only when asked for, refresh tokens that stay the same, and how they die."""
 
-import base64
-import binascii
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote
 
 from starlette.responses import Response
 
-from autorepost_app.sandbox.oauth import CodeRefused, Consent, ConsentRefused, Desk, Grant, Token, token_call_names
+from autorepost_app.sandbox.oauth import (
+    CodeRefused,
+    Consent,
+    Desk,
+    Grant,
+    Token,
+    access_denied,
+    app_in_header,
+    bearer_of,
+    form_of,
+    standard_consent,
+    token_call_names,
+)
 from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.youtube import shapes
 
@@ -31,10 +40,15 @@ REFRESH_PER_USER = 100
 _DEAD = "Token has been expired or revoked."
 
 
+def _mistake(parameter: str) -> str:
+    kinds = {"client_id": "401: invalid_client", "scope": "400: invalid_scope"}
+    return f"Error {kinds.get(parameter, '400: invalid_request')}"
+
+
 class Login:
     def __init__(self, platform: "YouTube") -> None:
         self._platform = platform
-        self.desk = Desk("accounts", "/o/oauth2/v2/auth", self._read, self._allowed, self._refused)
+        self.desk = Desk("accounts", "/o/oauth2/v2/auth", self._read, self._allowed, access_denied)
 
     def calls(self) -> list[Call]:
         return [
@@ -43,47 +57,20 @@ class Login:
         ]
 
     def _read(self, query: Mapping[str, str]) -> Consent:
-        if query.get("client_id") != self._platform.client_id:
-            raise ConsentRefused("Error 401: invalid_client")
-        if query.get("response_type") != "code" or not query.get("redirect_uri"):
-            raise ConsentRefused("Error 400: invalid_request")
-        scopes = tuple(query.get("scope", "").split())
-        if not scopes or not set(scopes) <= SCOPES:
-            raise ConsentRefused("Error 400: invalid_scope")
-        method = query.get("code_challenge_method", "plain")
-        if method not in ("S256", "plain"):
-            raise ConsentRefused("Error 400: invalid_request")
-        challenge = query.get("code_challenge")
-        extra = {name: query.get(name, "") for name in ("access_type", "prompt")}
-        state = query.get("state")
-        return Consent(query["client_id"], query["redirect_uri"], state, scopes, challenge, method, extra)
+        extra = ("access_type", "prompt")
+        return standard_consent(query, self._platform.client_id, SCOPES, _mistake, extra=extra)
 
     def _allowed(self, consent: Consent, account_id: str, scopes: tuple[str, ...]) -> dict[str, str]:
         life = self._platform.settings.code_seconds
         code = self._platform.world.grants.write_code(self._platform.key, consent, account_id, scopes, life)
         return {"code": code, "scope": " ".join(scopes)}
 
-    @staticmethod
-    def _refused(consent: Consent) -> dict[str, str]:
-        return {"error": "access_denied"}
-
     async def _app_form(self, ask: Ask) -> dict[str, str]:
-        form = dict(parse_qsl((await ask.body()).decode(), keep_blank_values=True))
-        named = self._basic(ask) or (form.get("client_id", ""), form.get("client_secret", ""))
+        form = await form_of(ask)
+        named = app_in_header(ask) or (form.get("client_id", ""), form.get("client_secret", ""))
         if named != (self._platform.client_id, self._platform.client_secret):
             raise shapes.refuse_oauth(401, "invalid_client", "The OAuth client was not found.")
         return form
-
-    @staticmethod
-    def _basic(ask: Ask) -> tuple[str, str] | None:
-        kind, _, text = ask.headers.get("authorization", "").partition(" ")
-        if kind.lower() != "basic":
-            return None
-        try:
-            name, _, secret = base64.b64decode(text, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        return unquote(name), unquote(secret)
 
     async def token(self, ask: Ask) -> Response:
         form = await self._app_form(ask)
@@ -143,7 +130,7 @@ class Login:
         return self._platform.json(self._access(grants.grant_of(token)))
 
     async def revoke(self, ask: Ask) -> Response:
-        form = dict(parse_qsl((await ask.body()).decode()))
+        form = await form_of(ask)
         text = ask.query_params.get("token") or form.get("token")
         token = self._platform.world.grants.live(self._platform.key, text, "access", "refresh")
         if token is None:
@@ -153,8 +140,7 @@ class Login:
         return Response(status_code=200)
 
     def signed_in(self, ask: Ask, any_of: set[str]) -> Account:
-        kind, _, text = ask.headers.get("authorization", "").partition(" ")
-        text = text if kind.lower() == "bearer" else ask.query_params.get("access_token", "")
+        text = bearer_of(ask) or ask.query_params.get("access_token", "")
         token = self._platform.world.grants.live(self._platform.key, text, "access")
         if token is None:
             raise shapes.refuse(401, "authError", "Invalid Credentials", "global")
