@@ -40,6 +40,7 @@ PLATFORM = Platform(
         text=limits.TEXT,
         options=OPTIONS,
         check_options=check_options,
+        marked=True,
         reconcile=limits.RECONCILE,
         marked=True,
         secret_handles=frozenset({SESSION}),
