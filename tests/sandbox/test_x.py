@@ -456,3 +456,11 @@ def test_a_segment_may_come_without_a_file_name_and_with_any_bytes(poster):
     body = b"".join((b"--b", head % b"segment_index", b"0\r\n--b", head % b"media", content, b"\r\n--b--\r\n"))
     assert poster.append_raw(media, 'multipart/form-data; boundary="b"', body).status_code == 200
     assert poster.finalize(media).json()["data"]["size"] == len(content)
+
+
+def test_a_post_holds_one_cashtag_and_knows_who_may_reply(poster):
+    poster.sign_in()
+    assert poster.post("$ABC or $DEF").status_code == 403
+    assert poster.post("$ABC for $5").status_code == 201
+    assert poster.post("only some", reply_settings="verified").status_code == 201
+    assert inner(poster.post("only friends", reply_settings="friends"))

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from json import JSONDecodeError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from autorepost_app.sandbox.footage import Facts
 from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.records import Record
 from autorepost_app.sandbox.x import shapes
-from autorepost_app.sandbox.x.text import fold, links_in, weighted_length, with_short_links
+from autorepost_app.sandbox.x.text import cashtags_in, fold, links_in, weighted_length, with_short_links
 
 if TYPE_CHECKING:
     from autorepost_app.sandbox.x import X
@@ -41,7 +41,7 @@ class NewPost(BaseModel):
     media: NewMedia | None = None
     made_with_ai: bool | None = None
     paid_partnership: bool | None = None
-    reply_settings: str | None = None
+    reply_settings: Literal["following", "mentionedUsers", "subscribers", "verified"] | None = None
     community_id: str | None = None
     share_with_followers: bool | None = None
     quote_tweet_id: str | None = None
@@ -106,6 +106,8 @@ class Posts:
         limit = 25_000 if account.options["premium"] else 280
         if weighted_length(wanted.text) > limit:
             raise shapes.invalid("Your Tweet text is too long.", text=wanted.text)
+        if len(cashtags_in(wanted.text)) > 1:
+            raise shapes.forbidden("You are not permitted to perform this action.")
         if self._is_duplicate(account, wanted.text):
             raise shapes.forbidden(DUPLICATE)
 

@@ -21,6 +21,9 @@ _LINK = regex.compile(
 )
 
 
+_CASHTAG = regex.compile(r"(?<!\S)\$[A-Za-z]{1,6}(?:[._][A-Za-z]{1,2})?(?!\w)")
+
+
 @cache
 def _tlds() -> frozenset[str]:
     lines = (Path(__file__).parent / "tlds.txt").read_text(encoding="utf-8").splitlines()
@@ -42,6 +45,11 @@ def links_in(text: str) -> list[Link]:
             url = match[0].rstrip(".,;:!?'\")]}…")
             found.append(Link(match.start(), match.start() + len(url), url))
     return found
+
+
+def cashtags_in(text: str) -> list[str]:
+    """On self-serve plans a post holds one at most."""
+    return _CASHTAG.findall(text)
 
 
 def weighted_length(text: str) -> int:
