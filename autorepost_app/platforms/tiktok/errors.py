@@ -8,6 +8,7 @@ token endpoint is known to refuse with 200, so the body is read first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -102,6 +103,9 @@ GRANT_IS_OVER: Final = frozenset({"tiktok.access_token_invalid", "tiktok.invalid
 may well be a malformed request to it."""
 
 
+_CODE: Final = re.compile("[a-z_]{1,40}")
+
+
 @dataclass(frozen=True, slots=True)
 class _Problem:
     code: str
@@ -154,7 +158,9 @@ def _problem(body: Mapping[str, Any], response: httpx.Response) -> _Problem | No
     else:
         code = error
     if code and code != "ok":
-        return _Problem(str(code), _detail(response))
+        # Said in front, because what removes secrets takes the value of any "code" for one.
+        named = code if isinstance(code, str) and _CODE.fullmatch(code) else "an odd code"
+        return _Problem(str(code), f"{named}: {_detail(response)}")
     return _without_a_code(response) if not code else None
 
 

@@ -46,8 +46,10 @@ class TikTokSource:
         if cursor is not None:
             body["cursor"] = int(cursor)
         page = self._read(grant, "/v2/video/list/", "video.list", _FIELDS, body)
-        posts = tuple(self._post(video, grant) for video in page.get("videos") or ())
-        return PostPage(posts, _next_cursor(page, cursor))
+        posts = {post.external_post_id: post for post in (self._post(each, grant) for each in page.get("videos") or ())}
+        # Nothing says whether pinned posts come first; if they do, their date tells that they are not the newest.
+        newest_first = sorted(posts.values(), key=lambda post: post.posted_at, reverse=True)
+        return PostPage(tuple(newest_first), _next_cursor(page, cursor))
 
     def download(
         self, grant: Grant, post: SourcePost, target: Path, progress: Callable[[int, int | None], None]

@@ -98,10 +98,12 @@ class Display:
         if not isinstance(count, int) or not 1 <= count <= 20 or not isinstance(cursor, int | None):
             raise shapes.refuse("invalid_params", "max_count must be between 1 and 20.", 400)
         older = self._before(token.account_id, cursor, ask.lag_seconds)
-        page, rest = older[:count], older[count:]
+        # Nothing says whether pinned videos change the order. Here they do, as on the profile: first, and in place.
+        pinned = [] if cursor else [post for post in older if post.pinned][: count - 1]
+        page, rest = older[: count - len(pinned)], older[count - len(pinned) :]
         account = self._platform.world.account("tiktok", token.account_id)
         # Private videos are dropped after the page was cut, which is how a page gets short while more follows.
-        videos = [self._video(account, post, fields) for post in page if not post.private]
+        videos = [self._video(account, post, fields) for post in [*pinned, *page] if not post.private]
         last = _millis(page[-1]) if page else cursor or 0
         return shapes.envelope({"videos": videos, "cursor": last, "has_more": bool(rest)})
 
@@ -137,7 +139,7 @@ class Display:
             "share_url": f"{address(self._platform, account, post)}?{share}",
             "video_description": post.description[:150],
             "title": post.title[:150],
-            "duration": round(post.media.duration_seconds),
+            "duration": 0 if post.photo else round(post.media.duration_seconds),
             "height": post.media.height,
             "width": post.media.width,
             "embed_html": f'<blockquote class="tiktok-embed" cite="{embed}"></blockquote>',

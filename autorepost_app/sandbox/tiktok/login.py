@@ -89,7 +89,7 @@ class Login:
             case "authorization_code":
                 return self._issue(self._from_code(form))
             case "refresh_token":
-                return self._issue(self._from_refresh(form))
+                return self._from_refresh(form)
             case "client_credentials":
                 body = {"access_token": "clt." + secrets.token_hex(16), "expires_in": 7200, "token_type": "Bearer"}
                 return self._platform.json(body)
@@ -111,19 +111,22 @@ class Login:
             raise self._refuse("invalid_grant", "Authorization code is expired or invalid.") from None
         return grants.open(code)
 
-    def _from_refresh(self, form: dict[str, str]) -> Grant:
+    def _from_refresh(self, form: dict[str, str]) -> Response:
         grants = self._platform.world.grants
         token = grants.live(self._platform.key, form.get("refresh_token"), "refresh")
         if token is None:
             raise self._refuse("invalid_grant", "Refresh token is invalid or expired.")
+        if self._platform.settings.token_profile == "classic":
+            return self._issue(grants.grant_of(token), kept=token.id)
         grants.spend(token)
-        return grants.grant_of(token)
+        return self._issue(grants.grant_of(token))
 
-    def _issue(self, grant: Grant) -> Response:
+    def _issue(self, grant: Grant, kept: str | None = None) -> Response:
+        """`kept`: a refresh token that lives on, its life counted anew; else a new one takes its place."""
         access, refresh = LIVES[self._platform.settings.token_profile]
         grants = self._platform.world.grants
         first = grants.issue(grant, "access", "act." + secrets.token_urlsafe(40), access)
-        second = grants.issue(grant, "refresh", "rft." + secrets.token_urlsafe(40), refresh)
+        second = grants.issue(grant, "refresh", kept or "rft." + secrets.token_urlsafe(40), refresh)
         return self._platform.json(
             {
                 "access_token": first.id,

@@ -59,9 +59,11 @@ class Post(Record):
     description: str
     media: Facts
     private: bool = False
+    pinned: bool = False
+    photo: bool = False
     deleted: bool = False
     trouble: Trouble | None = None
 
 
 def address(platform: "TikTok", account: Account, post: Post) -> str:
-    return f"{platform.url('www')}/@{account.handle}/video/{post.id}"
+    return f"{platform.url('www')}/@{account.handle}/{'photo' if post.photo else 'video'}/{post.id}"

@@ -31,12 +31,15 @@ class NewPost(Strict):
     description: str = ""
     create_time: AwareDatetime | None = None
     private: bool = False
+    pinned: bool = False
+    photo: bool = False
     trouble: Trouble | None = None
 
 
 class Change(Strict):
     description: str | None = None
     private: bool | None = None
+    pinned: bool | None = None
     trouble: Trouble | None = None
 
 
@@ -74,6 +77,8 @@ class Studio:
             description=wanted.description or wanted.title,
             media=media,
             private=wanted.private,
+            pinned=wanted.pinned,
+            photo=wanted.photo,
             trouble=wanted.trouble,
         )
         return JSONResponse(self._describe(account, self._platform.posts.put(post)), 201)

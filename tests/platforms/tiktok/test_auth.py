@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +18,7 @@ from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Try
 from autorepost_app.platform_kit.http import Api
 from autorepost_app.platform_kit.protocol import AppCredentials
 from autorepost_app.platforms.tiktok import PLATFORM
-from autorepost_app.platforms.tiktok.auth import SCOPES, TikTokAuthoriser
+from autorepost_app.platforms.tiktok.auth import SCOPES, TikTokAuthoriser, _challenge
 
 REDIRECT = "http://127.0.0.1:8080/oauth/tiktok/callback"
 
@@ -186,3 +189,130 @@ def test_a_refresh_that_never_got_an_answer_is_tried_again(tiktok):
     verdict = refused(tiktok.parts.authoriser.refresh, login="default", tokens=tokens)
     assert isinstance(verdict, TryAgain)
     assert tokens.refresh_token not in repr(verdict)
+
+
+# ------------------------------------------------------------------------------- on the creator's own machine: desktop
+
+
+def signed_in_from(tiktok, redirect_uri, **decision):
+    consent = tiktok.parts.authoriser.consent(login="default", redirect_uri=redirect_uri, state="s-1")
+    wanted = {"authorize_url": consent.url, "account": tiktok.handle, **decision}
+    back = parse_qs(urlsplit(tiktok.control("POST", "/consent", wanted)["redirect_to"]).query)
+    return consent, back["code"][0]
+
+
+@pytest.mark.parametrize("redirect_uri", [REDIRECT, "http://localhost:8080/oauth/tiktok/callback"])
+def test_a_program_on_this_machine_proves_itself_with_a_hexadecimal_hash(tiktok, redirect_uri):
+    tiktok.settings(client_type="desktop")
+    consent, code = signed_in_from(tiktok, redirect_uri)
+    asked = parse_qs(urlsplit(consent.url).query)
+    assert asked["code_challenge"] == [hashlib.sha256(consent.verifier.encode()).hexdigest()]
+    assert asked["code_challenge_method"] == ["S256"]
+    tokens = tiktok.parts.authoriser.exchange(
+        login="default", redirect_uri=redirect_uri, code=code, verifier=consent.verifier
+    )
+    assert tokens.access_token.startswith("act.")
+    assert consent.verifier not in repr(consent)
+
+
+@pytest.mark.parametrize("verifier", [None, "x" * 43])
+def test_without_its_own_verifier_a_desktops_code_is_worth_nothing(tiktok, verifier):
+    tiktok.settings(client_type="desktop")
+    _, code = signed_in_from(tiktok, REDIRECT)
+    verdict = refused(
+        tiktok.parts.authoriser.exchange, login="default", redirect_uri=REDIRECT, code=code, verifier=verifier
+    )
+    assert isinstance(verdict, Operator)
+    assert "Code verifier" in verdict.detail
+
+
+def test_the_hash_is_the_one_that_others_compute():
+    known = json.loads((Path(__file__).parents[2] / "sandbox" / "vectors.json").read_text())["pkce"]
+    assert _challenge(known["verifier"]) == known["s256_hex_tiktok_desktop"] != known["s256_base64url"]
+
+
+# ------------------------------------------------------------------------------------------------ what can go wrong
+
+
+def test_an_older_tiktok_keeps_the_refresh_token_alive(tiktok):
+    tiktok.settings(token_profile="classic")
+    first = tiktok.connect().tokens
+    second = tiktok.parts.authoriser.refresh(login="default", tokens=first)
+    third = tiktok.parts.authoriser.refresh(login="default", tokens=second)
+    assert first.refresh_token == second.refresh_token == third.refresh_token
+    assert len({first.access_token, second.access_token, third.access_token}) == 3
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_an_empty_refresh_token_never_takes_the_place_of_a_live_one(tiktok, empty):
+    tokens = tiktok.connect().tokens
+    body = {
+        "access_token": "act.new",
+        "expires_in": 60,
+        "open_id": "o",
+        "refresh_token": empty,
+        "refresh_expires_in": 0,
+    }
+    tiktok.fault("token.refresh", "error", status=200, body=body)
+    second = tiktok.parts.authoriser.refresh(login="default", tokens=tokens)
+    assert (second.refresh_token, second.refresh_expires_at) == (tokens.refresh_token, tokens.refresh_expires_at)
+
+
+@pytest.mark.parametrize("body", ["<html>Attention Required!</html>", '{"access_token": "act.s3cr3t", "expi', "null,"])
+@pytest.mark.parametrize("status", [200, 403])
+def test_an_answer_that_is_no_answer_is_tried_again(tiktok, body, status):
+    tokens = tiktok.connect().tokens
+    tiktok.fault("token.refresh", "error", status=status, body=body)
+    verdict = refused(tiktok.parts.authoriser.refresh, login="default", tokens=tokens)
+    assert isinstance(verdict, TryAgain)
+    assert "s3cr3t" not in repr(verdict)
+    assert tiktok.parts.authoriser.refresh(login="default", tokens=tokens).access_token
+
+
+@pytest.mark.parametrize("fault", ["reset_before_body", "reset_after_body", "read_error"])
+def test_a_line_that_breaks_before_anything_was_done_costs_nothing(tiktok, fault):
+    tokens = tiktok.connect().tokens
+    tiktok.fault("token.refresh", fault)
+    assert isinstance(refused(tiktok.parts.authoriser.refresh, login="default", tokens=tokens), TryAgain)
+    assert tiktok.parts.authoriser.refresh(login="default", tokens=tokens).access_token
+
+
+def test_a_renewal_whose_answer_is_lost_ends_in_words_for_the_creator(tiktok):
+    """TikTok has put a new refresh token in the place of the old, and nobody knows it: only a person can help."""
+    tokens = tiktok.connect().tokens
+    tiktok.fault("token.refresh", "commit_then_reset")
+    assert isinstance(refused(tiktok.parts.authoriser.refresh, login="default", tokens=tokens), TryAgain)
+    verdict = refused(tiktok.parts.authoriser.refresh, login="default", tokens=tokens)
+    assert isinstance(verdict, Reconnect)
+    assert "connect TikTok again" in verdict.text
+
+
+@pytest.mark.parametrize("days", [-400, -1, 1, 400])
+def test_a_clock_that_is_off_changes_no_life_of_a_token(tiktok, reach, days):
+    parts = PLATFORM.build(replace(reach, clock=lambda: utc_now() + timedelta(days=days)))
+    tokens = parts.authoriser.exchange(
+        login="default", redirect_uri=REDIRECT, code=tiktok.come_back()["code"], verifier=None
+    )
+    renewed = parts.authoriser.refresh(login="default", tokens=tokens)
+    parts.close()
+    for each in (tokens, renewed):
+        assert each.access_expires_at - each.issued_at == timedelta(hours=2)
+        assert abs(each.issued_at - utc_now() - timedelta(days=days)) < timedelta(seconds=30)
+
+
+def test_a_redirect_address_other_than_the_registered_is_for_the_operator(tiktok):
+    code = tiktok.come_back()["code"]
+    verdict = refused(
+        tiktok.parts.authoriser.exchange, login="default", redirect_uri="https://b.example", code=code, verifier=None
+    )
+    assert isinstance(verdict, Operator)
+    assert "PUBLIC_URL" in verdict.remedy
+
+
+def test_a_secret_that_was_changed_at_tiktok_stops_renewals_for_the_operator_and_disconnects_nobody(tiktok, reach):
+    tokens = tiktok.connect().tokens
+    parts = PLATFORM.build(replace(reach, app=AppCredentials(reach.app.client_id, "another")))
+    verdict = refused(parts.authoriser.refresh, login="default", tokens=tokens)
+    parts.close()
+    assert isinstance(verdict, Operator)
+    assert tiktok.parts.authoriser.refresh(login="default", tokens=tokens).access_token

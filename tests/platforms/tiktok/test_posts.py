@@ -6,11 +6,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autorepost_app.domain.clock import utc_now
 from autorepost_app.domain.errors import PlatformFault, Reconnect, TryAgain, WaitUntil
 from autorepost_app.platforms.tiktok import limits
 from autorepost_app.platforms.tiktok.errors import UnreadAnswer
+from autorepost_app.platforms.tiktok.source import _next_cursor
 
 MORNING = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 
@@ -164,3 +167,52 @@ def test_a_post_made_public_later_appears_with_its_old_time(tiktok):
     tiktok.control("PATCH", f"/tiktok/accounts/{tiktok.handle}/posts/{made['id']}", {"private": False})
     [post] = tiktok.parts.source.list_posts(grant).posts
     assert post.posted_at == MORNING
+
+
+def test_a_pinned_post_is_neither_the_newest_nor_there_twice(tiktok):
+    made = [
+        tiktok.post(create_time=(MORNING + timedelta(minutes=number)).isoformat(), pinned=number == 0)["id"]
+        for number in range(4)
+    ]
+    grant = tiktok.grant()
+    raw = tiktok.http.post(
+        f"{tiktok.server.hosts['TIKTOK_API_URL']}/v2/video/list/?fields=id",
+        json={"max_count": 20},
+        headers={"Authorization": f"Bearer {grant.access_token}"},
+    ).json()["data"]["videos"]
+    assert [video["id"] for video in raw] == [made[0], *made[::-1]], "the sandbox shows it first, and in its place"
+    page = tiktok.parts.source.list_posts(grant)
+    assert [post.external_post_id for post in page.posts] == made[::-1]
+
+
+def test_pinned_posts_lose_no_other_post_between_pages(tiktok):
+    moments = [MORNING + timedelta(minutes=number) for number in range(limits.PAGE_SIZE + 2)]
+    made = [
+        tiktok.post(create_time=moment.isoformat(), pinned=number < 3)["id"] for number, moment in enumerate(moments)
+    ]
+    pages = every_page(tiktok.parts.source, tiktok.grant())
+    assert {post.external_post_id for page in pages for post in page.posts} == set(made)
+
+
+def test_a_photo_post_is_listed_as_what_it_is(tiktok):
+    made = tiktok.post(photo=True)
+    [post] = tiktok.parts.source.list_posts(tiktok.grant()).posts
+    assert (post.external_post_id, post.kind) == (made["id"], "photo")
+    assert "/photo/" in post.url
+
+
+def test_a_video_made_to_please_no_field_is_still_listed(tiktok):
+    video = {"id": "5", "create_time": 1700000000, "duration": None, "width": 0, "cover_image_url": ""}
+    [post] = listed(tiktok, tiktok.grant(), video).posts
+    assert (post.duration_seconds, post.width, post.cover_url, post.kind) == (None, None, None, "video")
+
+
+@given(st.integers(1, 2**40), st.integers(0, 2**50))
+def test_cursors_go_back_as_they_came(asked, given_back):
+    page = {"has_more": True, "cursor": given_back}
+    if given_back == asked:
+        with pytest.raises(PlatformFault):
+            _next_cursor(page, str(asked))
+    else:
+        assert _next_cursor(page, str(asked)) == str(given_back)
+    assert _next_cursor({**page, "has_more": False}, str(asked)) is None
