@@ -14,7 +14,6 @@ import dagster as dg
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.media import MediaFacts, violations
 from autorepost_app.domain.posts import PostIdentity
-from autorepost_app.domain.publications import UNSENT
 from autorepost_app.services import fetch, offers, prepare, publish, record
 from autorepost_app.services.house import House
 from autorepost_app.services.record import Story
@@ -53,7 +52,7 @@ def posts(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 )
 def originals(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     here, scope = this_house(), SystemScope("fetch")
-    fetched = [fetch.fetch(here, scope, story.post.id, _progress(context)) for story in _stories(here, context)]
+    fetched = [fetch.fetch(here, scope, post_id, _progress(context)) for post_id in _post_ids(here, context)]
     metadata = [pictures.of_original(here, original) for original in fetched if original is not None]
     return dg.MaterializeResult(metadata=metadata[0] if metadata else {"fetched": False})
 
@@ -66,7 +65,7 @@ def originals(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 )
 def plan_renditions(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]:
     here, scope = this_house(), SystemScope("prepare")
-    posts_here = [story.post.id for story in _stories(here, context)]
+    posts_here = _post_ids(here, context)
     dear = [post_id for post_id in posts_here if prepare.needs_encoding(here, scope, post_id)]
     for post_id in posts_here:
         if post_id not in dear:
@@ -85,8 +84,8 @@ def plan_renditions(context: dg.OpExecutionContext) -> Iterator[dg.Output[None]]
 )
 def encode(context: dg.OpExecutionContext) -> None:
     here = this_house()
-    for story in _stories(here, context):
-        prepare.prepare(here, SystemScope("prepare"), story.post.id, _progress(context))
+    for post_id in _post_ids(here, context):
+        prepare.prepare(here, SystemScope("prepare"), post_id, _progress(context))
 
 
 @dg.op(
@@ -128,11 +127,9 @@ def _publishing_step(platform: str) -> dg.OpDefinition:
     )
     def step(context: dg.OpExecutionContext) -> None:
         here, scope = this_house(), SystemScope("publish")
-        for story in _stories(here, context):
-            for row in story.publications:
-                if row.platform == platform and row.state in UNSENT:
-                    after = publish.publish(here, scope, row.id, patience_seconds=0.0, progress=_progress(context))
-                    context.log.info(f"{platform}: {row.state} -> {after.state} {after.url or after.waiting_for}")
+        for row in record.unsent(here, scope, _identity(context), platform):
+            after = publish.publish(here, scope, row.id, patience_seconds=0.0, progress=_progress(context))
+            context.log.info(f"{platform}: {row.state} -> {after.state} {after.url or after.waiting_for}")
 
     return step
 
@@ -179,6 +176,13 @@ ASSETS: Final = [posts, originals, renditions, publications, activity]
 
 def _identity(context: dg.AssetExecutionContext | dg.OpExecutionContext) -> PostIdentity:
     return PostIdentity.from_partition_key(context.partition_key)
+
+
+def _post_ids(house: House, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> list[str]:
+    found = record.post_ids(house, SystemScope("record"), _identity(context))
+    if not found:
+        raise NoSuchPost(f"No tenant has the post {context.partition_key}.", allow_retries=False)
+    return found
 
 
 def _stories(house: House, context: dg.AssetExecutionContext | dg.OpExecutionContext) -> list[Story]:

@@ -15,6 +15,9 @@ POSTS: Final = dg.DynamicPartitionsDefinition(name="posts")
 TAG_TENANT: Final = "autorepost/tenant"
 TAG_CONNECTION: Final = "autorepost/connection"
 TAG_POST: Final = "autorepost/post"
+TAG_PUBLICATION: Final = "autorepost/publication"
+TAG_PLATFORM: Final = "autorepost/platform"
+"""A run is for a post, so these two hold all that was due when it was asked for, with commas."""
 
 POOL_TRANSCODE: Final = "transcode"
 OWNER: Final = "team:operators"

@@ -5,6 +5,7 @@ imports everything once and each run is a fork of it. A worker does not depend o
 goes on when the daemon stops or is killed, and the next daemon finds it by the lock it holds on its record.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -164,6 +165,9 @@ def _wait_until_ready(ready: Connection, worker: ForkServerProcess) -> None:
 def _execute(reference: str, run_id: str, ready: Connection) -> None:
     """All of a worker's life. Of its parents it has the standard streams and nothing else."""
     os.setpgid(0, 0)  # Ctrl-C is for the daemon; what the steps start can be stopped with the worker
+    # What was imported before the fork is never garbage; to look through it again and again costs a quarter of a run,
+    # and each look copies the pages that all workers share.
+    gc.freeze()
     with (
         capture_interrupts(),
         DagsterInstance.from_ref(deserialize_value(reference, InstanceRef)) as instance,

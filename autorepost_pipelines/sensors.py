@@ -4,10 +4,12 @@ The daemon evaluates every five seconds. A tick is bounded by count, and what it
 tables are the truth, a tick that is killed anywhere has lost nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from functools import partial
 from typing import Final
 
 import dagster as dg
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.posts import PostIdentity
@@ -16,7 +18,7 @@ from autorepost_app.services import detect, offers, reconcile, record, restores
 from autorepost_app.services.house import House
 from autorepost_pipelines.house import this_house
 from autorepost_pipelines.jobs import publish_again, repost
-from autorepost_pipelines.keys import POSTS, TAG_CONNECTION, TAG_POST, TAG_TENANT
+from autorepost_pipelines.keys import POSTS, TAG_CONNECTION, TAG_PLATFORM, TAG_POST, TAG_PUBLICATION, TAG_TENANT
 
 _POLLS_PER_TICK: Final = 100
 _OFFERS_PER_TICK: Final = 100
@@ -39,7 +41,7 @@ def detect_posts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     new = sum(len(each.posts) for each in found)
     if new:  # each tick that logs leaves a file, and there are 17,000 ticks a day
         context.log.info(f"{len(found)} sources asked, {new} new posts")
-    return _offer(here)
+    return _offer(here, context.instance)
 
 
 @dg.sensor(
@@ -48,8 +50,8 @@ def detect_posts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Starts a run for each post of which something has become due: a delay, a limit, a wait is over.",
 )
-def offer_due() -> dg.SensorResult:
-    return _offer(this_house())
+def offer_due(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    return _offer(this_house(), context.instance)
 
 
 @dg.sensor(
@@ -101,8 +103,8 @@ def tell_failed_runs(context: dg.RunFailureSensorContext) -> None:
 SENSORS: Final = [detect_posts, offer_due, settle_unknown, tell_failed_runs]
 
 
-def _offer(house: House) -> dg.SensorResult:
-    found = offers.offer(house, SystemScope("offer"), limit=_OFFERS_PER_TICK)
+def _offer(house: House, instance: dg.DagsterInstance) -> dg.SensorResult:
+    found = offers.offer(house, SystemScope("offer"), limit=_OFFERS_PER_TICK, at_work=partial(_at_work, instance))
     keys = sorted({each.identity.partition_key() for each in found})
     return dg.SensorResult(
         run_requests=list(_requests(found)),
@@ -111,17 +113,28 @@ def _offer(house: House) -> dg.SensorResult:
     )
 
 
+def _at_work(instance: dg.DagsterInstance, identities: Collection[PostIdentity]) -> set[PostIdentity]:
+    """Those with a run that waits or is under way."""
+    if not identities:
+        return set()
+    wanted = {TAG_POST: [each.partition_key() for each in identities]}
+    runs = instance.get_runs(dg.RunsFilter(tags=wanted, statuses=NOT_FINISHED_STATUSES))
+    return {PostIdentity.from_partition_key(run.tags[TAG_POST]) for run in runs}
+
+
 def _requests(found: Iterable[offers.Offer]) -> Iterable[dg.RunRequest]:
-    """One run a post, however many tenants have it; the tags name the first."""
-    seen: set[str] = set()
+    """One run a post, however many tenants have it; the tags name the first tenant, and all that is to be sent."""
     for each in found:
         key = each.identity.partition_key()
-        if key in seen:
-            continue
-        seen.add(key)
         yield dg.RunRequest(
             run_key=f"{key}@{each.number}",
             job_name=repost.name if each.from_start else publish_again.name,
             partition_key=key,
-            tags={TAG_POST: key, TAG_TENANT: each.tenant_id, TAG_CONNECTION: each.connection_id},
+            tags={
+                TAG_POST: key,
+                TAG_TENANT: each.tenant_id,
+                TAG_CONNECTION: each.connection_id,
+                TAG_PUBLICATION: ",".join(each.publications),
+                TAG_PLATFORM: ",".join(each.platforms),
+            },
         )

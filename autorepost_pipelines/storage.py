@@ -31,6 +31,7 @@ REVISION = "29b539ebc72a"
 """Of the tables of the pinned release; asking Alembic takes a fifth of a second, which every run would pay."""
 _SCHEMA_LOCK = 0x6461_6773_7465_7201  # any number that no one else in this database locks
 
+_tables_seen: set[tuple[str, str]] = set()
 _engines: dict[tuple[str, int | None], db.Engine] = {}
 _engines_lock = threading.Lock()
 
@@ -106,9 +107,22 @@ class _Pooled:
 class PooledRunStorage(_Pooled, PostgresRunStorage):
     """Runs, tags, snapshots and heartbeats."""
 
+    def has_run_stats_index_cols(self) -> bool:
+        return True  # the tables are of REVISION; the original looks at them again for each event
+
 
 class PooledEventLogStorage(_Pooled, PostgresEventLogStorage):
     """Events, assets, partitions and pool slots."""
+
+    def has_table(self, table_name: str) -> bool:
+        """A table that is there stays there; the original asks some twenty times a run."""
+        seen = (self.postgres_url, table_name)
+        if seen not in _tables_seen and super().has_table(table_name):
+            _tables_seen.add(seen)
+        return seen in _tables_seen
+
+    def _has_asset_key_col_on_connection(self, conn: db.Connection, column_name: str) -> bool:
+        return True  # as above
 
 
 class PooledScheduleStorage(_Pooled, PostgresScheduleStorage):

@@ -63,16 +63,19 @@ def newest(session: Session, limit: int) -> list[Post]:
     return list(session.scalars(select(Post).order_by(Post.posted_at.desc(), Post.id).limit(limit)))
 
 
-def offer(session: Session, *, now: datetime, until: datetime, limit: int) -> list[Post]:
-    """Claims, until `until`, posts that have something due and no run on its way: one of each tenant in turn, of each
-    tenant the oldest first. So a queue that a limit has held up delays nobody else's posts."""
-    chosen = list(session.scalars(_in_turn(now, limit)))
+def offer(session: Session, *, now: datetime, until: datetime, limit: int) -> list[tuple[Post, bool]]:
+    """Claims, until `until`, posts that have something due and no offer that still holds: one of each tenant in turn,
+    of each tenant the oldest first. So a queue that a limit has held up delays nobody else's posts.
+
+    Each with whether an earlier offer of it ran out, which may be because its run takes long.
+    """
+    chosen = {post_id: ran_out is not None for post_id, ran_out in session.execute(_in_turn(now, limit))}
     statement = update(Post).where(Post.id.in_(chosen)).values(offered_until=until).returning(Post)
     claimed = {row.id: row for row in session.scalars(statement, execution_options={"populate_existing": True})}
-    return [claimed[post_id] for post_id in chosen]
+    return [(claimed[post_id], again) for post_id, again in chosen.items()]
 
 
-def _in_turn(now: datetime, limit: int) -> Select[str]:
+def _in_turn(now: datetime, limit: int) -> Select[str, datetime | None]:
     free = or_(Post.offered_until.is_(None), Post.offered_until < now)
     wanted_at = func.min(Publication.publish_at)
     turn = func.row_number().over(partition_by=Publication.tenant_id, order_by=(wanted_at, Publication.post_id))
@@ -85,7 +88,7 @@ def _in_turn(now: datetime, limit: int) -> Select[str]:
         .cte("due")
     )
     return (
-        select(Post.id)
+        select(Post.id, Post.offered_until)
         .join(due, due.c.post_id == Post.id)
         .where(free)  # asked again of the locked row: another tick may have claimed it meanwhile
         .order_by(due.c.turn, due.c.wanted_at)

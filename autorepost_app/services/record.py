@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from autorepost_app.domain.identity import Scope, SystemScope
 from autorepost_app.domain.posts import PostIdentity
-from autorepost_app.domain.publications import FINAL, State
+from autorepost_app.domain.publications import FINAL, UNSENT, State
 from autorepost_app.persistence import connections, ledger, posts, publications
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import (
@@ -67,6 +67,20 @@ def stories(house: House, scope: SystemScope, identity: PostIdentity) -> list[St
     """The post in every tenant that has it."""
     with house.db.system(scope) as session:
         return _stories(session, posts.with_identity(session, identity))
+
+
+def post_ids(house: House, scope: SystemScope, identity: PostIdentity) -> list[str]:
+    """The same posts, where their ids are all that is wanted."""
+    with house.db.system(scope) as session:
+        return [post.id for post in posts.with_identity(session, identity)]
+
+
+def unsent(house: House, scope: SystemScope, identity: PostIdentity, platform: str) -> list[Publication]:
+    """What the post still owes one platform, in every tenant that has it."""
+    with house.db.system(scope) as session:
+        ids = [post.id for post in posts.with_identity(session, identity)]
+        rows = publications.of_posts(session, ids)
+    return [row for row in rows if row.platform == platform and row.state in UNSENT]
 
 
 def story(house: House, scope: Scope, post_id: str) -> Story:

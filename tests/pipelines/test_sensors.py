@@ -56,6 +56,8 @@ def test_a_new_post_becomes_a_partition_and_a_run_that_names_its_tenant(
         "autorepost/post": key,
         "autorepost/tenant": str(world.scope.tenant_id),
         "autorepost/connection": made["tiktok"].id,
+        "autorepost/platform": "instagram,x,youtube",
+        "autorepost/publication": ",".join(sorted(row.id for row in world.story().publications)),
     }
 
 
@@ -100,6 +102,24 @@ def test_an_offer_whose_run_never_came_is_made_again_later(
     [again] = tick(offer_due).run_requests
     assert again.partition_key == lost.partition_key
     assert again.run_key != lost.run_key  # else Dagster would take it for the one it knows
+
+
+@pytest.mark.parametrize("status", [DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTED])
+def test_a_run_that_waits_or_takes_long_keeps_its_offer(
+    tick: Callable[..., Any], line: Any, world: Any, sandbox: Any, status: DagsterRunStatus
+) -> None:
+    world.ready_made()
+    sandbox.post()
+    [request] = tick(detect_posts).run_requests
+    run = line.instance.create_run_for_job(
+        defs.resolve_job_def("repost"), tags={**request.tags, "dagster/partition": request.partition_key}, status=status
+    )
+    _expire_offers(world)
+    assert tick(offer_due).run_requests == []
+
+    line.instance.report_run_failed(run)
+    _expire_offers(world)
+    assert len(tick(offer_due).run_requests) == 1
 
 
 def _expire_offers(world: Any) -> None:
