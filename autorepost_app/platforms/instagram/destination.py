@@ -238,7 +238,7 @@ class InstagramDestination:
         sent_at = delivery.first_sent_at or _time(handles.get(CONTAINER_CREATED_AT), self.clock())
         since = sent_at - _BEFORE_SEND
         listed = listing.published_since(self._graph(delivery.grant), delivery.grant, since, _PAGES_NEAR_A_SEND)
-        return [reel for reel in listed.saying(folded(delivery.text.body)) if reel.at is not None]
+        return [reel for reel in listed.saying(folded(delivery.text.body)) if reel.at is not None and reel.id]
 
     def search(self, delivery: Delivery, since: datetime) -> Finding:
         """By our words alone, which is why nothing short of a whole list without them proves that it is not there."""
@@ -249,10 +249,10 @@ class InstagramDestination:
             return Undecided("the account's list goes on further than it could be read")
         if listed.reels and not (listed.shows_words or grant.login == FACEBOOK):
             return Undecided(f"the list shows no words of its {len(listed.reels)} posts")
-        if len(alike) == 1 and words:
+        if len(alike) == 1 and words and alike[0].id:
             return Live(f"media {alike[0].id} carries all of our words", alike[0].id, alike[0].url)
         if alike:
-            return Undecided(f"{len(alike)} posts carry the same words" if words else "posts without words look alike")
+            return Undecided(f"{len(alike)} posts look like it, and nothing tells them apart")
         if options.is_trial(delivery.options):
             return Undecided("whether the list shows trial Reels is not documented")
         return Absent(f"none of {len(listed.reels)} posts since {since.isoformat()} carries our words", False)

@@ -20,7 +20,7 @@ EVERYTHING: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Reel:
-    """One row of the list. `words` None: the row does not show them; `at` None: nor when it was published."""
+    """One row of the list; `words` and `at` are None where the row does not tell them, `id` and `url` likewise."""
 
     id: str
     url: str | None
@@ -64,13 +64,13 @@ def published_since(graph: Graph, grant: Grant, since: datetime, pages_at_most: 
 
 def _is_reel(row: Mapping[str, Any]) -> bool:
     # Meta's pages disagree on whether Instagram's own login is told the product type: it may be missing.
-    return bool(row.get("id")) and row.get("media_product_type") in (None, "REELS")
+    return row.get("media_product_type") in (None, "REELS")
 
 
 def _reel(row: Mapping[str, Any]) -> Reel:
     at, caption = row.get("timestamp"), row.get("caption")
     return Reel(
-        id=str(row["id"]),
+        id=str(row.get("id") or ""),
         url=row.get("permalink"),
         at=datetime.fromisoformat(str(at)) if at else None,
         words=None if caption is None else folded(str(caption)),

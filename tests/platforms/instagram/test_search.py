@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from autorepost_app.platforms.instagram import listing
 from autorepost_app.platforms.instagram.listing import folded
 
 HOUR = 3600.0
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -113,6 +114,31 @@ def test_posts_without_words_are_no_evidence_for_a_post_without_words(
     assert isinstance(publication.search(before), Absent)
     publication.another("")
     assert isinstance(publication.search(before), Undecided)
+
+
+def row(number: int, at: datetime | None, **more: Any) -> dict[str, Any]:
+    stamp = {"timestamp": f"{at:%Y-%m-%dT%H:%M:%S+0000}"} if at else {}
+    return {"id": str(number), "caption": "Sunday bread", "media_product_type": "REELS", **stamp, **more}
+
+
+@pytest.mark.parametrize(
+    ("rows", "finding"),
+    [
+        ([row(1, LONG_AGO)], Absent),
+        ([row(1, LONG_AGO), row(2, None)], Live),
+        ([row(1, None), row(2, None)], Undecided),
+        ([row(1, None, media_product_type="FEED")], Absent),
+        ([row(1, None, media_product_type=None)], Live),
+        ([{"caption": "Sunday bread"}], Undecided),
+    ],
+    ids=["asked for later", "time not told", "two without a time", "a photo", "kind not told", "without an id"],
+)
+def test_rows_are_judged_by_what_they_tell(
+    publication: Any, control: Any, before: datetime, rows: list[dict[str, Any]], finding: type
+) -> None:
+    publication.delivery = replace(publication.delivery, text=PostText(body="Sunday bread"))
+    control.fault("media.list", "error", status=200, body={"data": rows})
+    assert isinstance(publication.search(before), finding)
 
 
 def test_a_trial_reel_may_be_missing_from_the_list(publication: Any, before: datetime) -> None:
