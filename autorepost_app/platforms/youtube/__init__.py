@@ -42,7 +42,6 @@ PLATFORM = Platform(
         check_options=check_options,
         marked=True,
         reconcile=limits.RECONCILE,
-        marked=True,
         secret_handles=frozenset({SESSION}),
     ),
 )
