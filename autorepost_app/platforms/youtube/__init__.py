@@ -40,7 +40,6 @@ PLATFORM = Platform(
         text=limits.TEXT,
         options=OPTIONS,
         check_options=check_options,
-        marked=True,
         reconcile=limits.RECONCILE,
         secret_handles=frozenset({SESSION}),
     ),
