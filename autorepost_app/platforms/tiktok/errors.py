@@ -303,45 +303,32 @@ _BY_STATUS: Final[Mapping[int, Verdict]] = {
 }
 
 
-CHAIN_CODES: Final = frozenset(
-    f"tiktok.{code}"
-    for code in (
-        "ip_blocked",
-        "page_unreadable",
-        "page_unexpected",
-        "page_too_large",
-        "challenge_unsolved",
-        "challenge_unreadable",
-        "user_id_unreadable",
-        "extractor_failed",
-        "no_formats",
-        "page_forbidden",
-        "page_rate_limited",
-        "page_unreachable",
-        "browser_saw_nothing",
-        "browser_failed",
-        "fetch_timeout",
-        "fetch_killed",
-        "canaries_denied",
-    )
-)
-"""The way to files itself is in trouble, for every post alike: yt-dlp behind the times, a soft block, no network."""
-
-
 BROWSER_MAY_HELP: Final = frozenset(
-    f"tiktok.{code}"
-    for code in (
-        "page_unreadable",
-        "page_unexpected",
-        "page_too_large",
-        "challenge_unsolved",
-        "challenge_unreadable",
-        "extractor_failed",
-        "no_formats",
-        "page_forbidden",
-    )
+    {
+        "tiktok.page_unreadable",
+        "tiktok.page_unexpected",
+        "tiktok.page_too_large",
+        "tiktok.challenge_unsolved",
+        "tiktok.challenge_unreadable",
+        "tiktok.extractor_failed",
+        "tiktok.no_formats",
+        "tiktok.page_forbidden",
+    }
 )
 """The page came and was not understood, or not given to a program. What keeps people out keeps a browser out, too."""
+
+CHAIN_CODES: Final = BROWSER_MAY_HELP | {
+    "tiktok.ip_blocked",
+    "tiktok.user_id_unreadable",
+    "tiktok.page_rate_limited",
+    "tiktok.page_unreachable",
+    "tiktok.browser_saw_nothing",
+    "tiktok.browser_failed",
+    "tiktok.fetch_timeout",
+    "tiktok.fetch_killed",
+    "tiktok.canaries_denied",
+}
+"""The way to files itself is in trouble, for every post alike: yt-dlp behind the times, a soft block, no network."""
 
 
 def no_browser(unread: PlatformFault) -> PlatformFault:
