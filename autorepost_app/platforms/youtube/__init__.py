@@ -41,6 +41,7 @@ PLATFORM = Platform(
         options=OPTIONS,
         check_options=check_options,
         reconcile=limits.RECONCILE,
+        marked=True,
         secret_handles=frozenset({SESSION}),
     ),
 )
