@@ -1,12 +1,16 @@
 """X in the sandbox, held against its public documents: PKCE, media upload v2, posts, timeline, limits, the bill."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import yaml
 
-from autorepost_app.sandbox.x.text import links_in, weighted_length
+from autorepost_app.sandbox.x.links import links_in
+from autorepost_app.sandbox.x.text import weighted_length
 
 MIB = 1048576
+TWITTER_TEXT = Path(__file__).parents[1] / "platforms" / "x" / "twitter-text"
 DUPLICATE = "You are not allowed to create a Tweet with duplicate content."
 
 
@@ -324,6 +328,27 @@ def test_texts_weigh_what_twitter_text_says(vectors):
 )
 def test_links_are_found_where_twitter_text_finds_them(text, links):
     assert [link.url for link in links_in(text)] == links
+
+
+@pytest.mark.parametrize("suite", ["urls", "tco_urls_with_params", "urls_with_directional_markers"])
+def test_links_are_those_of_the_conformance_tests_of_twitter_text(suite):
+    for case in yaml.safe_load((TWITTER_TEXT / "extract.yml").read_text(encoding="utf-8"))["tests"][suite]:
+        urls = [each if isinstance(each, str) else each["url"] for each in case["expected"]]
+        assert [link.url for link in links_in(case["text"])] == urls, case["description"]
+
+
+def test_every_top_level_domain_is_known():
+    tests = yaml.load((TWITTER_TEXT / "tlds.yml").read_text(encoding="utf-8"), yaml.CSafeLoader)["tests"]
+    for case in (case for suite in tests.values() for case in suite):
+        assert [link.url for link in links_in(case["text"])] == case["expected"], case["description"]
+
+
+def test_weights_are_those_of_the_conformance_tests_of_twitter_text():
+    """Two of them were written for an older configuration, which did not count an emoji of several parts as one."""
+    tests = yaml.safe_load((TWITTER_TEXT / "validate-counting.yml").read_text(encoding="utf-8"))["tests"]
+    cases = [case for suite in tests.values() for case in suite]
+    other = [case for case in cases if weighted_length(case["text"]) != case["expected"]["weightedLength"]]
+    assert [weighted_length(case["text"]) for case in other] == [7, 4]
 
 
 def test_the_timeline_finds_a_post_by_its_media_key(control, poster, raw):

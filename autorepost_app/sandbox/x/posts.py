@@ -12,7 +12,8 @@ from autorepost_app.sandbox.footage import Facts
 from autorepost_app.sandbox.platform import Account, Ask, Call
 from autorepost_app.sandbox.records import Record
 from autorepost_app.sandbox.x import shapes
-from autorepost_app.sandbox.x.text import cashtags_in, fold, links_in, weighted_length, with_short_links
+from autorepost_app.sandbox.x.links import links_in
+from autorepost_app.sandbox.x.text import cashtags_in, fold, weighted_length, with_short_links
 
 if TYPE_CHECKING:
     from autorepost_app.sandbox.x import X

@@ -1,50 +1,18 @@
-"""How does X count, link and compare the text of a post?"""
+"""How does X count, show and compare the text of a post?"""
 
 import unicodedata
-from dataclasses import dataclass
-from functools import cache
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import regex
 
+from autorepost_app.sandbox.x.links import links_in
+
 LINK_WEIGHT = 23
 _LIGHT = ((0, 4351), (8192, 8205), (8208, 8223), (8242, 8247))
-_EMOJI = regex.compile(r"\p{Extended_Pictographic}|\p{Regional_Indicator}{2}|[0-9#*]\uFE0F?\u20E3")
-_LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{N}_-]*[\p{L}\p{N}])?"
-# A link may not begin in the middle of a word, an address or a handle.
-_LINK = regex.compile(
-    rf"(?<![\p{{L}}\p{{N}}@#$＠＃_./-])(?P<scheme>https?://)?(?P<host>(?:{_LABEL}\.)+(?P<tld>xn--[a-z0-9-]+|[\p{{L}}]+))"
-    r"(?![\p{L}\p{N}@_-]|\.[\p{L}\p{N}])(?::\d+)?(?P<path>/[^\s<>\"]*)?(?P<query>\?[^\s<>\"]*)?",
-    regex.IGNORECASE,
-)
-
-
+_ONE = r"\p{Extended_Pictographic}[\uFE0F\p{Emoji_Modifier}]?[\U000E0020-\U000E007F]*"
+_EMOJI = regex.compile(rf"\p{{Regional_Indicator}}{{2}}|[0-9#*]\uFE0F?\u20E3|{_ONE}(?:\u200D{_ONE})*")
 _CASHTAG = regex.compile(r"(?<!\S)\$[A-Za-z]{1,6}(?:[._][A-Za-z]{1,2})?(?!\w)")
-
-
-@cache
-def _tlds() -> frozenset[str]:
-    lines = (Path(__file__).parent / "tlds.txt").read_text(encoding="utf-8").splitlines()
-    return frozenset(name for line in lines if not line.startswith("#") for name in line.split())
-
-
-@dataclass(frozen=True)
-class Link:
-    start: int
-    end: int
-    url: str
-
-
-def links_in(text: str) -> list[Link]:
-    """Links by twitter-text's rules: a scheme is not needed, a real top-level domain is."""
-    found = []
-    for match in _LINK.finditer(text):
-        if match["tld"].lower() in _tlds():
-            url = match[0].rstrip(".,;:!?'\")]}…")
-            found.append(Link(match.start(), match.start() + len(url), url))
-    return found
 
 
 def cashtags_in(text: str) -> list[str]:
@@ -62,8 +30,9 @@ def weighted_length(text: str) -> int:
 
 
 def _weigh(text: str) -> int:
-    clusters = regex.findall(r"\X", text)
-    return sum(2 if _EMOJI.match(cluster) else sum(map(_weight, cluster)) for cluster in clusters)
+    """An emoji counts 2, of however many parts."""
+    rest, emoji = _EMOJI.subn("", text)
+    return 2 * emoji + sum(map(_weight, rest))
 
 
 def _weight(letter: str) -> int:

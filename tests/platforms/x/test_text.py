@@ -18,6 +18,7 @@ from autorepost_app.platform_kit.protocol import PostText
 from autorepost_app.platforms.x import PLATFORM
 from autorepost_app.platforms.x.entities import EntityKind, entities_in, links_in
 from autorepost_app.platforms.x.text import TEXT_LIMIT, fit, weighted_length, without_links
+from autorepost_app.sandbox.x import text as sandbox
 
 HERE = Path(__file__).parent / "twitter-text"
 LIBRARY = sys.modules["twitter_text"]
@@ -90,6 +91,15 @@ def test_the_library_counts_by_the_third_configuration_as_x_published_it() -> No
     assert used["transformed_url_length"] == published["transformedURLLength"]
     assert used["emoji_parsing_enabled"] is published["emojiParsingEnabled"] is True
     assert (used["ranges"], used["scale"], used["default_weight"]) == (published["ranges"], 100, 200)
+
+
+@settings(max_examples=60, deadline=None)
+@given(CAPTIONS)
+def test_a_second_implementation_finds_the_same_links_and_weight(caption: str) -> None:
+    """Without joiners: which emoji may be joined is a list, and the library has it."""
+    text = cleaned(caption.replace("\u200d", ""))
+    assert [link.url for link in sandbox.links_in(text)] == links_in(text)
+    assert sandbox.weighted_length(text) == weighted_length(text)
 
 
 # ---------------------------------------------------------------------------------------------------------- entities
