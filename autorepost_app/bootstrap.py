@@ -27,7 +27,7 @@ from autorepost_app.persistence.secrets import KeyFile, Vault
 from autorepost_app.platform_kit.protocol import AppCredentials, Parts, Platform, Reach
 from autorepost_app.services.house import House, Platforms
 from autorepost_app.services.links import SignedLinks
-from autorepost_app.services.quotas import Ledger
+from autorepost_app.services.quotas import SharedMeter
 
 _CREDENTIAL_NAMES: Final = ("CLIENT_ID", "CLIENT_SECRET")
 
@@ -143,7 +143,7 @@ class _PartsOnDemand:
     def __call__(self, key: str) -> Parts:
         if key not in self._built:
             manifest = self._manifests[key]
-            meter = Ledger(self._db, manifest, self._clock)
+            meter = SharedMeter(self._db, manifest, self._clock)
             reach = Reach(self._urls(manifest), self.credentials(key), self._clock, meter)
             self._built[key] = manifest.build(reach)
         return self._built[key]

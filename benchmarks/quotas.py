@@ -30,7 +30,7 @@ from autorepost_app.persistence.engine import Database  # noqa: E402
 from autorepost_app.persistence.schema import create_database  # noqa: E402
 from autorepost_app.persistence.server import EmbeddedPostgres  # noqa: E402
 from autorepost_app.platform_kit.protocol import OAuthSpec, Platform, QuotaRule, Reach  # noqa: E402
-from autorepost_app.services.quotas import Ledger  # noqa: E402
+from autorepost_app.services.quotas import SharedMeter  # noqa: E402
 
 console = Console(width=100)
 
@@ -52,11 +52,11 @@ def calls(home: str, account: str, seconds: float) -> list[float]:
     """How long each took, for so many seconds."""
     access = AccessFile.of(Path(home))
     db = Database(access.url("app"), access.url("system"))
-    ledger, taken = Ledger(db, platform(), utc_now), []
-    ledger.reserve("call", account)
+    meter, taken = SharedMeter(db, platform(), utc_now), []
+    meter.reserve("call", account)
     end = time.perf_counter() + seconds
     while (before := time.perf_counter()) < end:
-        ledger.reserve("call", account)
+        meter.reserve("call", account)
         taken.append(time.perf_counter() - before)
     db.close()
     return taken

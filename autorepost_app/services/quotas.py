@@ -1,8 +1,8 @@
 """How much of each platform's limits is left, until when, and when will what waits be through?
 
-`Ledger` is what platforms' clients count their calls with: one statement on the database, no lock beyond it. Measured
-on two busy cores: 1 ms for one caller, and 870 a second by eight processes that all want the same limit, while the
-fastest limit there is (600 a minute) lets ten a second through (benchmarks/quotas.py).
+`SharedMeter` is what platforms' clients count their calls with: one statement on the database, no lock beyond it.
+Measured on two busy cores: 1 ms for one caller, and 870 a second by eight processes that all want the same limit, while
+the fastest limit there is (600 a minute) lets ten a second through (benchmarks/quotas.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _ENOUGH: Final = 3
 """From so many publications on, what they took says what the next ones will take."""
 
 
-class Ledger:
+class SharedMeter:
     """The platform kit's Meter for one platform, over the database. Safe to share between threads and processes."""
 
     def __init__(self, db: Database, platform: Platform, clock: Clock) -> None:

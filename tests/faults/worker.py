@@ -17,7 +17,7 @@ from autorepost_app.domain.errors import PlatformFault
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.services import publish, tokens
 from autorepost_app.services.house import House
-from autorepost_app.services.quotas import Ledger
+from autorepost_app.services.quotas import SharedMeter
 
 SCOPE = SystemScope("worker")
 
@@ -40,10 +40,10 @@ def grant(house: House, connection_id: str) -> str:
 def count(house: House, wanted: str) -> int:
     """How many of so many calls are let through."""
     platform, call, account, times = wanted.split()
-    ledger, through = Ledger(house.db, house.platforms.manifest(platform), house.clock), 0
+    meter, through = SharedMeter(house.db, house.platforms.manifest(platform), house.clock), 0
     for _ in range(int(times)):
         with suppress(PlatformFault):
-            ledger.reserve(call, account)
+            meter.reserve(call, account)
             through += 1
     return through
 

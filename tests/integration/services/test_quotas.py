@@ -16,7 +16,7 @@ from autorepost_app.domain.identity import SystemScope
 from autorepost_app.persistence import quotas as counts
 from autorepost_app.persistence.engine import Database
 from autorepost_app.platform_kit.protocol import Allowance, OAuthSpec, Parts, Platform, QuotaRule
-from autorepost_app.services.quotas import Ledger
+from autorepost_app.services.quotas import SharedMeter
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PACIFIC = "America/Los_Angeles"
@@ -35,9 +35,9 @@ class Counting:
     now: datetime = NOON
     allowed: list[datetime] = field(default_factory=list)
 
-    def ledger(self, *rules: QuotaRule) -> Ledger:
+    def meter(self, *rules: QuotaRule) -> SharedMeter:
         oauth = OAuthSpec(("default",), {"default": ()}, {"default": frozenset()})
-        return Ledger(self.db, Platform("tube", "Tube", (), oauth, _no_parts, quotas=rules), lambda: self.now)
+        return SharedMeter(self.db, Platform("tube", "Tube", (), oauth, _no_parts, quotas=rules), lambda: self.now)
 
     def after(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
@@ -54,17 +54,17 @@ def counting(database: Any) -> Iterator[Counting]:
     db.close()
 
 
-def refused(ledger: Ledger, call: str, account: str = "") -> WaitUntil | None:
+def refused(meter: SharedMeter, call: str, account: str = "") -> WaitUntil | None:
     """The verdict on one more call, or None where it was let through (and counted)."""
     try:
-        ledger.reserve(call, account)
+        meter.reserve(call, account)
     except PlatformFault as fault:
         return cast(WaitUntil, fault.verdict)
     return None
 
 
-def let_through(ledger: Ledger, call: str, account: str = "", *, of: int) -> int:
-    return sum(refused(ledger, call, account) is None for _ in range(of))
+def let_through(meter: SharedMeter, call: str, account: str = "", *, of: int) -> int:
+    return sum(refused(meter, call, account) is None for _ in range(of))
 
 
 # ----------------------------------------------------------------------------------------------------- sliding windows
@@ -77,10 +77,10 @@ def most_in_any_window(times: list[datetime], seconds: float) -> int:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_sliding_limit_holds_in_every_position_of_the_window(counting: Counting, seed: int) -> None:
-    ledger, chance, times = counting.ledger(replace(MINUTE, limit=20)), random.Random(seed), []
+    meter, chance, times = counting.meter(replace(MINUTE, limit=20)), random.Random(seed), []
     for _ in range(600):
         counting.after(chance.choice([0.0, 0.0, 0.01, 0.4, 1.0, 2.9, 7.0]))
-        if refused(ledger, "look") is None:
+        if refused(meter, "look") is None:
             times.append(counting.now)
 
     assert most_in_any_window(times, 60.0) == 20
@@ -89,79 +89,79 @@ def test_a_sliding_limit_holds_in_every_position_of_the_window(counting: Countin
 
 
 def test_a_full_limit_says_to_the_moment_when_there_is_room(counting: Counting) -> None:
-    ledger = counting.ledger(QUARTER)
+    meter = counting.meter(QUARTER)
     for _ in range(5):
-        assert refused(ledger, "post", "mia") is None
+        assert refused(meter, "post", "mia") is None
         counting.after(100)
-    verdict = refused(ledger, "post", "mia")
+    verdict = refused(meter, "post", "mia")
 
     assert verdict is not None
     assert verdict.at == NOON + timedelta(seconds=900)
     assert verdict.limit == "posts in 15 minutes"
     assert "Tube" in verdict.text
     counting.now = verdict.at - timedelta(microseconds=1)
-    assert refused(ledger, "post", "mia") is not None
+    assert refused(meter, "post", "mia") is not None
     counting.now = verdict.at
-    assert refused(ledger, "post", "mia") is None
-    assert refused(ledger, "post", "mia") is not None
+    assert refused(meter, "post", "mia") is None
+    assert refused(meter, "post", "mia") is not None
 
 
 def test_a_dear_call_waits_until_enough_has_left(counting: Counting) -> None:
-    ledger = counting.ledger(QuotaRule("units", "units", "app", {"list": 1, "dear": 3}, 4, window_seconds=900.0))
+    meter = counting.meter(QuotaRule("units", "units", "app", {"list": 1, "dear": 3}, 4, window_seconds=900.0))
     for _ in range(4):
-        ledger.reserve("list")
+        meter.reserve("list")
         counting.after(100)
 
-    verdict = refused(ledger, "dear")
+    verdict = refused(meter, "dear")
 
     assert verdict is not None
     assert verdict.at == NOON + timedelta(seconds=900 + 2 * 100)
-    assert refused(ledger, "list") is not None
+    assert refused(meter, "list") is not None
 
 
 def test_each_account_has_its_own_and_the_app_one_for_all(counting: Counting) -> None:
-    ledger = counting.ledger(QUARTER, DAY)
+    meter = counting.meter(QUARTER, DAY)
 
-    assert let_through(ledger, "post", "mia", of=6) == 5
-    assert let_through(ledger, "post", "noa", of=6) == 3, "eight of the day, five are gone"
+    assert let_through(meter, "post", "mia", of=6) == 5
+    assert let_through(meter, "post", "noa", of=6) == 3, "eight of the day, five are gone"
 
 
 def test_a_call_is_counted_under_all_its_limits_or_under_none(counting: Counting) -> None:
-    ledger = counting.ledger(QUARTER, DAY)
-    let_through(ledger, "post", "mia", of=5)
+    meter = counting.meter(QUARTER, DAY)
+    let_through(meter, "post", "mia", of=5)
 
-    assert let_through(ledger, "post", "mia", of=20) == 0
+    assert let_through(meter, "post", "mia", of=20) == 0
 
-    assert let_through(ledger, "post", "noa", of=5) == 3, "what was refused took nothing from the day"
+    assert let_through(meter, "post", "noa", of=5) == 3, "what was refused took nothing from the day"
 
 
 def test_of_several_full_limits_the_last_to_open_is_waited_for(counting: Counting) -> None:
-    ledger = counting.ledger(replace(QUARTER, limit=1), replace(DAY, limit=1))
-    ledger.reserve("post", "mia")
-    verdict = refused(ledger, "post", "mia")
+    meter = counting.meter(replace(QUARTER, limit=1), replace(DAY, limit=1))
+    meter.reserve("post", "mia")
+    verdict = refused(meter, "post", "mia")
 
     assert verdict is not None
     assert (verdict.limit, verdict.at) == ("posts a day", datetime(2026, 11, 24, 8, tzinfo=UTC))
 
 
 def test_a_call_that_no_limit_names_and_one_that_is_only_counted_always_go(counting: Counting) -> None:
-    ledger = counting.ledger(MONEY)
-    ledger.reserve("free")
+    meter = counting.meter(MONEY)
+    meter.reserve("free")
 
-    assert let_through(ledger, "dear", "mia", of=50) == 50
+    assert let_through(meter, "dear", "mia", of=50) == 50
 
 
 def test_a_call_for_nobody_cannot_be_counted_for_an_account(counting: Counting) -> None:
     with pytest.raises(ValueError, match="names none"):
-        counting.ledger(QUARTER).reserve("post")
+        counting.meter(QUARTER).reserve("post")
 
 
 def test_a_clock_that_lags_behind_opens_nothing(counting: Counting) -> None:
-    ledger = counting.ledger(MINUTE)
-    let_through(ledger, "look", of=60)
+    meter = counting.meter(MINUTE)
+    let_through(meter, "look", of=60)
     counting.after(-30)
 
-    assert refused(ledger, "look") is not None
+    assert refused(meter, "look") is not None
 
 
 # --------------------------------------------------------------------------------------------------------------- days
@@ -177,33 +177,33 @@ def test_a_clock_that_lags_behind_opens_nothing(counting: Counting) -> None:
 )
 def test_a_day_is_as_long_as_its_zone_has_it(counting: Counting, day: datetime, hours: int) -> None:
     """The clocks of that zone go back on the first of these days and forward on the second."""
-    ledger, midnight = counting.ledger(DAY), day + timedelta(hours=hours)
+    meter, midnight = counting.meter(DAY), day + timedelta(hours=hours)
     counting.now = day
-    assert let_through(ledger, "post", of=9) == 8
+    assert let_through(meter, "post", of=9) == 8
     counting.now = midnight - timedelta(microseconds=1)
-    verdict = refused(ledger, "post")
+    verdict = refused(meter, "post")
     assert verdict is not None
     assert verdict.at == midnight
 
     counting.now = midnight
-    assert let_through(ledger, "post", of=9) == 8
+    assert let_through(meter, "post", of=9) == 8
 
 
 def test_calls_of_different_price_share_a_days_budget(counting: Counting) -> None:
-    ledger = counting.ledger(UNITS)
-    assert let_through(ledger, "update", of=3) == 2
-    assert refused(ledger, "list") is not None
+    meter = counting.meter(UNITS)
+    assert let_through(meter, "update", of=3) == 2
+    assert refused(meter, "list") is not None
 
 
 # -------------------------------------------------------------------------------------------------------------- racing
 
 
 def test_racing_threads_are_let_through_exactly_as_often_as_the_limit_says(counting: Counting) -> None:
-    ledger = counting.ledger(replace(QUARTER, scope="app", limit=70), replace(DAY, limit=40))
-    other = counting.ledger(replace(DAY, limit=40), replace(QUARTER, scope="app", limit=70))
+    meter = counting.meter(replace(QUARTER, scope="app", limit=70), replace(DAY, limit=40))
+    other = counting.meter(replace(DAY, limit=40), replace(QUARTER, scope="app", limit=70))
 
     with ThreadPoolExecutor(8) as pool:
-        racing = [pool.submit(let_through, (ledger, other)[n % 2], "post", of=20) for n in range(8)]
+        racing = [pool.submit(let_through, (meter, other)[n % 2], "post", of=20) for n in range(8)]
     assert sum(each.result() for each in racing) == 40
 
 
@@ -222,86 +222,93 @@ def test_racing_processes_never_exceed_a_limit(world: Any) -> None:
 
 
 def test_a_platform_that_grants_less_or_more_than_documented_is_believed(counting: Counting) -> None:
-    ledger = counting.ledger(QUARTER)
-    ledger.settle("quarter", "mia", Allowance(limit=2))
-    ledger.settle("quarter", "noa", Allowance(limit=9))
+    meter = counting.meter(QUARTER)
+    meter.settle("quarter", "mia", Allowance(limit=2))
+    meter.settle("quarter", "noa", Allowance(limit=9))
 
-    assert [let_through(ledger, "post", who, of=10) for who in ("mia", "noa", "zoe")] == [2, 9, 5]
+    assert [let_through(meter, "post", who, of=10) for who in ("mia", "noa", "zoe")] == [2, 9, 5]
 
 
 def test_what_other_tools_have_used_is_taken_off(counting: Counting) -> None:
-    ledger = counting.ledger(QUARTER)
-    ledger.reserve("post", "mia")
-    ledger.settle("quarter", "mia", Allowance(limit=5, remaining=1))
+    meter = counting.meter(QUARTER)
+    meter.reserve("post", "mia")
+    meter.settle("quarter", "mia", Allowance(limit=5, remaining=1))
 
-    assert let_through(ledger, "post", "mia", of=5) == 1
+    assert let_through(meter, "post", "mia", of=5) == 1
+
+
+def test_what_is_left_is_reckoned_from_what_the_platform_grants(counting: Counting) -> None:
+    meter = counting.meter(QUARTER)
+    meter.settle("quarter", "mia", Allowance(limit=50, remaining=20))
+
+    assert let_through(meter, "post", "mia", of=30) == 20
 
 
 def test_what_other_tools_have_used_counts_until_the_platform_starts_anew(counting: Counting) -> None:
-    ledger, anew = counting.ledger(QUARTER), NOON + timedelta(seconds=200)
-    ledger.settle("quarter", "mia", Allowance(limit=5, remaining=0, resets_at=anew))
+    meter, anew = counting.meter(QUARTER), NOON + timedelta(seconds=200)
+    meter.settle("quarter", "mia", Allowance(limit=5, remaining=0, resets_at=anew))
 
-    verdict = refused(ledger, "post", "mia")
+    verdict = refused(meter, "post", "mia")
     assert verdict is not None
     assert verdict.at == anew
     counting.now = anew
-    assert let_through(ledger, "post", "mia", of=6) == 5
+    assert let_through(meter, "post", "mia", of=6) == 5
 
 
 def test_what_never_reached_the_platform_is_given_back_but_not_what_may_be_on_its_way(counting: Counting) -> None:
-    ledger = counting.ledger(replace(QUARTER, limit=10))
-    let_through(ledger, "post", "mia", of=6)
+    meter = counting.meter(replace(QUARTER, limit=10))
+    let_through(meter, "post", "mia", of=6)
     counting.after(300)
-    let_through(ledger, "post", "mia", of=2)
-    ledger.settle("quarter", "mia", Allowance(limit=10, remaining=9))
+    let_through(meter, "post", "mia", of=2)
+    meter.settle("quarter", "mia", Allowance(limit=10, remaining=9))
 
-    assert let_through(ledger, "post", "mia", of=10) == 10 - (1 + 2)
+    assert let_through(meter, "post", "mia", of=10) == 10 - (1 + 2)
 
 
 def test_a_day_is_never_given_back(counting: Counting) -> None:
     """Midnight tells nothing of when a call of the day was made, so each may still be on its way."""
-    ledger = counting.ledger(DAY)
-    let_through(ledger, "post", of=6)
+    meter = counting.meter(DAY)
+    let_through(meter, "post", of=6)
     counting.after(3600)
-    ledger.settle("day", "", Allowance(remaining=8))
+    meter.settle("day", "", Allowance(remaining=8))
 
-    assert let_through(ledger, "post", of=8) == 2
+    assert let_through(meter, "post", of=8) == 2
 
 
 def test_a_limit_that_the_platform_closed_opens_when_it_said(counting: Counting) -> None:
-    ledger, opens_at = counting.ledger(QUARTER), NOON + timedelta(seconds=77)
-    ledger.settle("quarter", "mia", Allowance(resets_at=opens_at))
+    meter, opens_at = counting.meter(QUARTER), NOON + timedelta(seconds=77)
+    meter.settle("quarter", "mia", Allowance(resets_at=opens_at))
 
-    verdict = refused(ledger, "post", "mia")
+    verdict = refused(meter, "post", "mia")
     assert verdict is not None
     assert verdict.at == opens_at
-    assert refused(ledger, "post", "noa") is None
+    assert refused(meter, "post", "noa") is None
     counting.now = opens_at
-    assert refused(ledger, "post", "mia") is None
+    assert refused(meter, "post", "mia") is None
 
 
 def test_a_limit_that_the_platform_opens_early_is_open(counting: Counting) -> None:
-    ledger = counting.ledger(QUARTER)
-    ledger.settle("quarter", "mia", Allowance(remaining=0, resets_at=NOON + timedelta(seconds=600)))
-    assert refused(ledger, "post", "mia") is not None
+    meter = counting.meter(QUARTER)
+    meter.settle("quarter", "mia", Allowance(remaining=0, resets_at=NOON + timedelta(seconds=600)))
+    assert refused(meter, "post", "mia") is not None
     counting.after(130)
-    ledger.settle("quarter", "mia", Allowance(limit=500, remaining=490, resets_at=NOON + timedelta(seconds=600)))
+    meter.settle("quarter", "mia", Allowance(limit=500, remaining=490, resets_at=NOON + timedelta(seconds=600)))
 
-    assert refused(ledger, "post", "mia") is None
+    assert refused(meter, "post", "mia") is None
 
 
 def test_a_word_about_a_limit_that_nobody_knows_is_a_fault_of_ours(counting: Counting) -> None:
     with pytest.raises(KeyError):
-        counting.ledger(QUARTER).settle("quater", "mia", Allowance(limit=1))
+        counting.meter(QUARTER).settle("quater", "mia", Allowance(limit=1))
 
 
 # ------------------------------------------------------------------------------------------------------- housekeeping
 
 
 def test_old_counts_go_and_days_stay_for_the_bill(counting: Counting) -> None:
-    ledger = counting.ledger(MINUTE, DAY)
-    ledger.reserve("look")
-    ledger.reserve("post")
+    meter = counting.meter(MINUTE, DAY)
+    meter.reserve("look")
+    meter.reserve("post")
     counting.after(86_400 * 2)
 
     with counting.db.system(SystemScope("test")) as session:

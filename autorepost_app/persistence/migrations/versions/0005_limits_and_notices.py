@@ -110,14 +110,14 @@ begin
     on conflict (platform, quota, subject, starts_at)
     do update set used = w.used + excluded.used, ends_at = greatest(w.ends_at, excluded.ends_at);
   elsif counted > seen + fresh then
-    -- the oldest go first; calls of just now may not have been seen by the platform yet and stay
+    -- the oldest go first; as many as are of just now stay, which the platform may not have seen yet
     update quota_windows w set used = w.used - cut.n
     from (
       select each.starts_at, least(each.used, greatest(0,
         counted - seen - fresh - (sum(each.used) over (order by each.ends_at, each.starts_at) - each.used))) as n
       from quota_windows each
       where each.platform = platform_key and each.quota = quota_name and each.subject = whose
-        and each.starts_at >= since and each.ends_at > quota_settle.at and each.ends_at <= fresh_after
+        and each.starts_at >= since and each.ends_at > quota_settle.at
     ) cut
     where w.platform = platform_key and w.quota = quota_name and w.subject = whose and w.starts_at = cut.starts_at;
   end if;
