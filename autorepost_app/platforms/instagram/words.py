@@ -41,7 +41,7 @@ def fit(text: PostText) -> tuple[PostText, tuple[str, ...]]:
     notes = tuple(_surplus(body))
     body = _unmarked(body)
     if utf16_units(body) > CAPTION_LIMIT:
-        # A tag cut in two and written out again behind it would be one tag too many.
+        # A mark that stood alone is one of a tag when the cut puts its ellipsis behind it.
         body = _unmarked(_shortened(body))
         notes = (f"The caption was shortened to {CAPTION_LIMIT} characters.", *notes)
     return PostText(body=body), notes

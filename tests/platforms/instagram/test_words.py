@@ -83,8 +83,8 @@ def test_a_long_caption_ends_at_a_word_and_says_so() -> None:
 
 
 def test_the_hashtags_of_a_long_caption_stand_behind_what_is_left_of_it() -> None:
-    fitted, _ = fit(PostText(body="#first " + "word " * 600 + "#last #Last #très_long"))
-    assert fitted.body.startswith("#first word")
+    fitted, _ = fit(PostText(body="#First " + "word " * 600 + "#last #Last #très_long"))
+    assert fitted.body.startswith("#First word")
     assert fitted.body.endswith("word…\n\n#last #très_long")
     assert utf16_units(fitted.body) > CAPTION_LIMIT - 10
 
@@ -100,6 +100,13 @@ def test_hashtags_beyond_thirty_become_plain_words() -> None:
     fitted, notes = fit(PostText(body=" ".join(f"#tag{n}" for n in range(33))))
     assert fitted.body.endswith("#tag29 tag30 tag31 tag32")
     assert len(notes) == 1
+
+
+def test_a_mark_alone_does_not_become_a_tag_too_many_by_the_cut() -> None:
+    tags = " ".join(f"#tag{n}" for n in range(HASHTAG_LIMIT))
+    fitted, notes = fit(PostText(body=f"{tags} {'# ' * CAPTION_LIMIT}"))
+    assert hashtags_in(fitted.body) == HASHTAG_LIMIT
+    assert notes == (SHORTENED,)
 
 
 def test_mentions_beyond_twenty_become_plain_names() -> None:
