@@ -269,6 +269,11 @@ def test_a_read_that_answers_200_with_nothing_but_errors_is_a_refusal() -> None:
     assert body_of(answer(200, partial), "timeline", NOW) == partial
 
 
+@pytest.mark.parametrize("call", ["append", "revoke"])
+def test_a_success_that_has_nothing_to_say_is_one_where_nothing_is_needed(call: str) -> None:
+    assert body_of(answer(204, ""), call, NOW) == {}
+
+
 def test_wrong_app_credentials_stop_the_platform_and_not_the_person() -> None:
     body = {"error": "unauthorized_client", "error_description": "Missing valid authorization header"}
     assert type(verdict_on("token", answer(401, body))) is Operator

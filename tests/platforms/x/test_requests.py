@@ -79,3 +79,14 @@ def test_every_reply_setting_of_the_schema_is_offered() -> None:
     (offered,) = [option for option in OPTIONS if option.name == "reply_settings"]
     annotation = str(CreateRequest.model_fields["reply_settings"].annotation)
     assert {key for key, _ in offered.choices if key} == set(re.findall(r"'(\w+)'", annotation))
+
+
+@pytest.mark.parametrize(
+    ("text", "left_out"), [("my day", "replies,retweets"), ("@maria look", "retweets"), ("＠maria look", "retweets")]
+)
+def test_a_post_that_may_pass_for_a_reply_is_looked_for_among_them(
+    asked: Callable[..., Any], text: str, left_out: str
+) -> None:
+    (found, searched) = [request.url.params for request in asked(text=text) if "max_results" in request.url.params]
+    assert found["exclude"] == left_out
+    assert "exclude" not in searched
