@@ -135,6 +135,19 @@ def forecast(house: House, scope: TenantScope) -> list[Forecast]:
         ]
 
 
+def room(house: House, scope: SystemScope, platform: str, call: str) -> int | None:
+    """How many such calls the limits of the installation let through now; None where none names it."""
+    now, manifest = house.clock(), house.platforms.manifest(platform)
+    rules = [rule for rule in manifest.quotas if rule.scope == "app" and call in rule.costs]
+    with house.db.system(scope) as session:
+        told = quotas.allowances(session)
+        lines = [
+            (_standing(manifest, rule, _APP, "", _seen(session, manifest, rule, now), told, now), rule.costs[call])
+            for rule in rules
+        ]
+    return min((line.left // cost for line, cost in lines if line.left is not None), default=None)
+
+
 def forget(house: House, scope: SystemScope) -> int:
     """Housekeeping: deletes counts that no longer count, and that no bill is made from."""
     with house.db.system(scope) as session:

@@ -288,6 +288,10 @@ def test_a_wish_to_delete_everything_destroys_the_tokens_and_says_how_it_stands(
     assert answer["url"] == f"{caller.base_url}/webhooks/x/deletion/{answer['confirmation_code']}"
     page = httpx.get(answer["url"])
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert (page.headers["cache-control"], page.headers["content-security-policy"]) == (
+        "no-store",
+        "default-src 'none'",
+    )
     assert "not been done yet" in page.text
     assert caller.work() == 1
 

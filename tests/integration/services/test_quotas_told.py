@@ -135,6 +135,19 @@ def test_what_a_platform_said_is_told_in_its_place(world: Any) -> None:
     assert (told.limit, told.left, told.closed_until, told.frees_at) == (50, 0, opens_at, opens_at)
 
 
+def test_who_polls_many_can_ask_how_many_go_through_now(world: Any) -> None:
+    def room(call: str, platform: str = "tiktok") -> int | None:
+        return quotas.room(world.house, world.system, platform, call)
+
+    assert room("video.list") == 600
+    use(world, "tiktok", "video.list", 10)
+    assert room("video.list") == 590
+    assert room("videos.insert", "youtube") == 100, "a limit without a number holds nobody back"
+    assert room("smoke signals") is None
+    meter(world, "tiktok").settle("video.list", "", Allowance(resets_at=world.clock() + timedelta(seconds=30)))
+    assert room("video.list") == 0
+
+
 # --------------------------------------------------------------------------------------------------- when it is done
 
 

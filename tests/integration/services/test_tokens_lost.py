@@ -42,7 +42,7 @@ def asked(world: Any) -> int:
 def killed_between_answer_and_store(world: Any, connection: Any, sandbox: Any) -> None:
     """A process of its own asks; the platform has done it and holds its answer back; the process dies."""
     platform = connection.platform
-    sandbox.fault(platform, "token.refresh", "slow", seconds=60, after_work=True)
+    sandbox.fault(platform, "token.refresh", "slow", seconds=10, after_work=True)
     with world.process("grant", connection.id) as worker:
         sandbox.wait_for_call(platform, "token.refresh")
         os.killpg(worker.pid, signal.SIGKILL)
