@@ -17,13 +17,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from autorepost_app.bootstrap import find_platforms
+from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.media import MediaLimits
+from autorepost_app.platform_kit.options import Option, OptionKind
 from autorepost_app.platform_kit.protocol import (
     AppCredentials,
     DestinationSpec,
     Host,
     OAuthSpec,
-    Option,
     Platform,
     PostText,
     QuotaRule,
@@ -35,6 +36,7 @@ from autorepost_app.platform_kit.protocol import (
 PLATFORMS = find_platforms()
 EVERY_FOLDER = {"__init__.py", "auth.py", "limits.py", "errors.py"}
 EVERY_TEST_FOLDER = {"test_auth.py", "test_errors.py"}
+WHO = Option("who", "Who", "all", OptionKind.CHOICE, choices=(("one", "One"),))
 LONG_TEXT = PostText(
     "A long story 👩‍👩‍👧 about ✂️. " * 500, title="A title of many words " * 50, tags=("walk", "park") * 300
 )
@@ -100,11 +102,13 @@ def oauth_gaps(oauth: OAuthSpec) -> Iterator[str]:
 
 
 def quota_gaps(quota: QuotaRule) -> Iterator[str]:
-    if not (quota.name and quota.label and quota.calls):
-        yield "no name, label or calls"
+    if not (quota.name and quota.label and quota.unit and quota.costs):
+        yield "no name, label, unit or costs"
     if quota.scope not in ("app", "account"):
         yield f"scope {quota.scope!r}"
-    if quota.limit <= 0 or (quota.window_seconds is not None and quota.window_seconds <= 0):
+    if not all(cost >= 1 for cost in quota.costs.values()):
+        yield "a call that costs nothing"
+    if any(number is not None and number <= 0 for number in (quota.limit, quota.window_seconds)):
         yield "its limit or window is nothing"
     if quota.window_seconds is None:
         ZoneInfo(quota.zone)
@@ -139,8 +143,15 @@ def option_gaps(option: Option) -> Iterator[str]:
         yield "the default is not among its choices"
     if not all(label for _value, label in option.choices):
         yield "a choice without words"
-    if not isinstance(option.default, bool | int | float | str):
-        yield "a screen cannot draw its default"
+    if not takes(option, option.default):
+        yield "its default is nothing that it takes"
+
+
+def takes(option: Option, value: object) -> bool:
+    try:
+        return option.check(value) == value
+    except UserError:
+        return False
 
 
 def field_gaps(field: TextField, spec: DestinationSpec) -> Iterator[str]:
@@ -242,10 +253,13 @@ def _with_destination(**changes: object) -> Callable[[Platform], Platform]:
         (_with(source=None, destination=None), "neither source nor destination"),
         (_with(oauth=OAuthSpec(("default",), {}, {})), "asks for nothing"),
         (_with(oauth=OAuthSpec(("a",), {"a": ("read",)}, {"a": frozenset({"write"})})), "does not ask for"),
-        (_with(quotas=(QuotaRule("posts", "posts", "team", frozenset({"post"}), 5),)), "scope 'team'"),
-        (_with(quotas=(QuotaRule("posts", "posts", "app", frozenset(), 5),)), "no name, label or calls"),
+        (_with(quotas=(QuotaRule("posts", "posts", "team", {"post": 1}, 5),)), "scope 'team'"),
+        (_with(quotas=(QuotaRule("posts", "posts", "app", {}, 5),)), "no name, label, unit or costs"),
         (_with_destination(options=(Option("who", "", "all"),)), "no label to draw"),
-        (_with_destination(options=(Option("who", "Who", "all", (("one", "One"),)),)), "not among its choices"),
+        (_with(quotas=(QuotaRule("posts", "posts", "app", {"post": 0}, 5),)), "costs nothing"),
+        (_with(quotas=(QuotaRule("posts", "posts", "app", {"post": 1}, 0),)), "limit or window is nothing"),
+        (_with_destination(options=(WHO,)), "not among its choices"),
+        (_with_destination(options=(replace(WHO, kind=OptionKind.NUMBER, choices=()),)), "nothing that it takes"),
         (_with_destination(options=(Option("a", "A", True), Option("a", "A", True))), "there twice"),
         (_with_destination(media=MediaLimits()), "any length or size"),
         (_with_destination(secret_handles=frozenset(), pool_slots=0), "no slot"),
