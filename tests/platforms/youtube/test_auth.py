@@ -211,6 +211,7 @@ def test_a_permission_taken_back_and_one_for_a_week_are_told_apart(
         (403, "<html>Blocked by the office</html>", TryAgain, "stands between us and YouTube"),
         (200, "<html>Sign in to the guest network</html>", TryAgain, "stands between us and YouTube"),
         (200, '{"access_token": "ya29.cut-in-the-mid', TryAgain, "stands between us and YouTube"),
+        (200, "ya29.cut-loose-from-its-name", TryAgain, "got lost"),
         (200, "", TryAgain, "got lost"),
         (200, {"token_type": "Bearer"}, TryAgain, "got lost"),
         (200, [], TryAgain, "got lost"),

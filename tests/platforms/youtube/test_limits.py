@@ -58,6 +58,12 @@ def test_a_cut_never_falls_inside_a_grapheme(body: str) -> None:
         assert len(start) in borders or source[len(start)].isspace()
 
 
+@pytest.mark.parametrize(("written", "kept"), [("😀" * 50, 50), ("😀" * 51, 49), ("é" * 100, 100), ("é" * 101, 99)])
+def test_a_title_is_counted_in_utf_16(written: str, kept: int) -> None:
+    title = fit(PostText(body="", title=written))[0].title
+    assert title == written[:kept] + ("…" if kept < len(written) else "")
+
+
 def test_a_family_is_kept_whole_or_left_out() -> None:
     fitted, notes = fit(PostText(body="", title="x" * 95 + FAMILY))
     assert fitted.title == "x" * 95 + "…"
