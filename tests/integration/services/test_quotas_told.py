@@ -56,8 +56,9 @@ def test_a_used_up_day_is_waited_for_and_costs_no_attempt(ready: Callable[..., A
     assert (row.state, row.faults) == (State.READY, 0)
     assert abs(row.due_at - midnight) < timedelta(seconds=5)
     assert "A limit of YouTube is used up" in row.waiting_for
-    assert sandbox.calls_now("youtube", "insert.start") == 0
+    assert sandbox.calls_now("youtube", "session.start") == 0
     assert world.settle("youtube").state == State.PUBLISHED
+    assert sandbox.calls_now("youtube", "session.start") == 1
     told = record.receipt(world.house, world.scope, row.id)
     assert [each.number for each in told.attempts] == [1], "the same attempt, begun yesterday"
 
@@ -79,6 +80,7 @@ def test_a_used_up_quarter_hour_sends_nothing_and_is_over_in_a_quarter_hour(
     told = record.receipt(world.house, world.scope, row.id)
     assert [each.intended_at for each in told.attempts] == [None]
     assert world.settle("x").state == State.PUBLISHED
+    assert sandbox.calls_now("x", "tweets.create") == 1
 
 
 def test_nobody_waits_for_a_limit_of_somebody_elses_account(ready: Callable[..., Any]) -> None:
