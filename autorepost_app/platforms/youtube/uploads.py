@@ -2,7 +2,7 @@
 
 The channel's uploads playlist is read, newest first, and never the search: the index behind that runs hours late and
 has a small budget of its own. Our marker among a video's tags is proof. A database restored from a backup may have
-forgotten under which marker it sent; then the same words on a video of the same length are for a person to look at.
+forgotten under which marker it sent; then the same words on a video of the same length are what is left to go by.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _ALL_PAGES: Final = 400
 _SPARE: Final = timedelta(days=1)
 """For clocks that differ, and for a publication date that is later than the upload."""
 
+_MARKER: Final = regex.compile(r"ar-[0-9a-f]{12}")
 _SAME_LENGTH_SECONDS: Final = 1.5
 _LENGTH: Final = regex.compile(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 
@@ -54,13 +55,20 @@ class Uploads:
         seen = self._seen(delivery.grant, since, _ALL_PAGES)
         if found := self._marked(delivery, seen):
             return found
-        alike = [str(video["id"]) for video in seen.videos if _is_alike(video, delivery)]
-        if alike:
-            # The same words every day are common: without the marker they may be another publication's.
-            return Undecided(f"may be ours by words and length: {', '.join(map(self.url, alike[:5]))}")
+        if alike := [video for video in seen.videos if _is_alike(video, delivery)]:
+            return self._alike(alike)
         if not seen.whole:
             return Undecided(f"not every upload since {since:%Y-%m-%d %H:%M} could be read")
         return Absent(f"none of {len(seen.videos)} uploads since {since:%Y-%m-%d %H:%M} is ours", handle_usable=False)
+
+    def _alike(self, videos: list[Mapping[str, Any]]) -> Live | Undecided:
+        """One that was sent under another marker is the forgotten one; one without any may be the creator's own."""
+        ids = [str(video["id"]) for video in videos]
+        if len(videos) == 1 and any(_MARKER.fullmatch(tag) for tag in _tags(videos[0])):
+            return Live(
+                "this upload has our words, our length and a marker that was forgotten", ids[0], self.url(ids[0])
+            )
+        return Undecided(f"may be ours by words and length: {', '.join(map(self.url, ids[:5]))}")
 
     def url(self, video_id: str) -> str:
         return f"{self.www_url}/shorts/{video_id}"
