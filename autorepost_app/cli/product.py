@@ -1,8 +1,9 @@
 """Which processes make up the product, in which order do they start, and what does each need to know?
 
-    database -> (sandbox) -> code server -> daemon -> web
+    (sandbox |) database -> code server | daemon | web
 
-The code location is served once and shared: the daemon and the web server ask it over a socket in the home.
+What a line stands between starts side by side. The code location is served once and shared: the daemon and the web
+server ask it over a socket in the home.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class Product:
         """Everything in order. Raises what stops the start before anything is started."""
         self._check()
         parts: list[ProcessSpec | Inline] = [
-            Inline("database", self._start_database, self._stop_database, self._database_is_alive),
             *self._sandbox_parts(),
+            Inline("database", self._start_database, self._stop_database, self._database_is_alive),
+            *self._sandbox_settings(),
             Inline("dagster home", self._prepare_dagster),
             self._code_server(),
             self._daemon(),
@@ -120,13 +122,13 @@ class Product:
     # ------------------------------------------------------------------------------------------------------ children
 
     def _sandbox_parts(self) -> list[ProcessSpec | Inline]:
-        """The sandbox, and then the settings that point everything that starts later at it."""
+        return [self._sandbox(self.sandbox_port)] if self.sandbox_port else []
+
+    def _sandbox_settings(self) -> list[ProcessSpec | Inline]:
+        """What points everything that starts later at the sandbox."""
         if not self.sandbox_port:
             return []
-        return [
-            self._sandbox(self.sandbox_port),
-            Inline("sandbox settings", lambda: self.extra.update(self.on_sandbox())),
-        ]
+        return [Inline("sandbox settings", lambda: self.extra.update(self.on_sandbox()), needs=[_SANDBOX])]
 
     def _sandbox(self, port: int) -> ProcessSpec:
         state = self.settings.home / _SANDBOX / "state.sqlite"
@@ -136,6 +138,7 @@ class Product:
             [sys.executable, "-m", "autorepost_app.sandbox", "--port", str(port), "--state", str(state)],
             env=environment,
             ready=f"http://127.0.0.1:{port}/_sandbox/hosts",
+            wait=False,
         )
 
     def _prepare_dagster(self) -> None:

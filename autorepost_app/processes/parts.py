@@ -44,8 +44,8 @@ class ProcessSpec:
 
     `env` is added to our own; as a callable it is read at each start, when earlier parts are up. `ready` is a URL
     that answers below 400, or a question; without it a started program counts as ready. With `wait=False` the parts
-    after it start beside it; all are ready before the product is. After `max_restarts` crashes in quick succession
-    everything is stopped.
+    after it start beside it, except those that name it in their `needs`; all are ready before the product is. After
+    `max_restarts` crashes in quick succession everything is stopped.
     """
 
     name: str
@@ -59,6 +59,7 @@ class ProcessSpec:
     ready_timeout_seconds: float = 60.0
     max_restarts: int = 5
     wait: bool = True
+    needs: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Inline:
     stop: Callable[[], object] = lambda: None
     is_alive: Callable[[], bool] = lambda: True
     max_restarts: int = 5
+    needs: Sequence[str] = ()
 
 
 class Part(Protocol):
@@ -85,6 +87,8 @@ class Part(Protocol):
     def grace_seconds(self) -> float: ...
     @property
     def wait(self) -> bool: ...
+    @property
+    def needs(self) -> Sequence[str]: ...
 
     def start(self) -> None: ...
     def is_ready(self) -> bool: ...
@@ -104,6 +108,7 @@ class InlinePart:
         self._step = step
         self.name = step.name
         self.max_restarts = step.max_restarts
+        self.needs = step.needs
 
     def start(self) -> None:
         self._step.start()
@@ -140,6 +145,7 @@ class ChildPart:
         self.ready_timeout_seconds = spec.ready_timeout_seconds
         self.grace_seconds = spec.grace_seconds
         self.wait = spec.wait
+        self.needs = spec.needs
 
     def start(self) -> None:
         self._group_was_asked = False

@@ -77,6 +77,9 @@ class Supervisor:
 
     def _bring_up(self) -> None:
         for slot in self._slots:
+            for needed in self._slots:
+                if needed.part.name in slot.part.needs:
+                    self._until_ready(needed)
             self._launch(slot)
             if slot.part.wait:
                 self._until_ready(slot)

@@ -387,6 +387,21 @@ finish.append(lambda: 7 if (home / "served").exists() else 1)
     assert (code, said[:4]) == (7, ["code starting", "web starting", "web ready", "code ready"])
 
 
+def test_a_part_starts_only_when_those_that_it_needs_are_ready(start: Start, home: Path) -> None:
+    """The second starts while the first is still at it, the third does not."""
+    scenario = """
+slow = "import os, sys, time; [time.sleep(0.02) for _ in range(3000) if not os.path.exists(sys.argv[1] + '/done')];"
+use([child("slow", slow + "open(sys.argv[1] + '/up', 'w').close(); time.sleep(600)",
+           ready=(home / "up").exists, wait=False),
+     Inline("beside", lambda: (home / "done").touch()),
+     Inline("after", lambda: print("slow is up:", (home / "up").exists(), flush=True), needs=["slow"])])
+finish.append(lambda: 7)
+"""
+    code, said = start(scenario).end()
+    up = ["slow starting", "beside starting", "beside ready", "slow ready", "after starting", "slow is up: True"]
+    assert (code, said[:6]) == (7, up)
+
+
 def test_a_part_nobody_waits_for_that_dies_is_the_one_reported(start: Start) -> None:
     scenario = """
 use([child("code", "raise SystemExit('no such module')", ready=lambda: False, wait=False),
