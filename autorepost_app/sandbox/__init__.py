@@ -29,6 +29,8 @@ Control API, JSON, below `/_sandbox`; a mistaken name is a 422 that names the ne
     GET    /tiktok/accounts/{handle}/posts     and PATCH .../posts/{id} to change privacy, text or trouble
     POST   /instagram/accounts/{handle}/data-deletion   Meta's data deletion request goes out
     GET    /x/bill, /youtube/quota             what was spent
+    GET    /{platform}/refusals                instagram, x, youtube: what it is known to refuse with, by name, each as
+                                               parameters of the fault `error`
 
 Faults are described in `faults.FAULTS`. Calls that a fault may name (`*` for any):
 

@@ -92,7 +92,7 @@ class XDestination:
         body = _words(delivery)
         alike, whole = self._timeline.of_our_words(delivery.grant, body, since)
         if len(alike) == 1 and alike[0][1] and body:
-            return self._live("one post of this account holds our video's words", delivery, alike[0][0])
+            return self._live("one post with a video holds all of our words", delivery, alike[0][0])
         if alike:
             return Undecided(f"posts that may be this one: {len(alike)}; their words do not settle it")
         if not whole:
