@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -121,6 +123,27 @@ def test_an_address_where_nobody_answers_is_said_with_what_to_check(house: Any) 
 def test_an_address_that_something_else_answers_is_told_apart(house: Any, sandbox: Any) -> None:
     with pytest.raises(UserError, match=r"something else \(status 404\)"):
         links.check_reachable(replace(house.links, base_url=sandbox.base_url))
+
+
+class Welcoming(BaseHTTPRequestHandler):
+    """A parked domain, a captive portal: friendly to everybody."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"<h1>Welcome!</h1>")
+
+    def log_message(self, *_: object) -> None:
+        """It is quiet."""
+
+
+def test_a_friendly_answer_of_somebody_else_is_no_answer_of_ours(house: Any) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Welcoming) as server:
+        threading.Thread(target=server.serve_forever).start()
+        parked = replace(house.links, base_url=f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(UserError, match=r"something else \(status 200\)"):
+            links.check_reachable(parked)
+        server.shutdown()
 
 
 def test_another_installation_is_not_taken_for_this_one(house: Any) -> None:
