@@ -184,5 +184,50 @@ def test_a_browser_that_hangs_is_ended_with_everything_it_started(tiktok, browse
     eventually(lambda: not [p for p in psutil.process_iter() if p.pid not in before and "chrom" in p.name()])
 
 
+def played_from(pages, tmp_path, source):
+    """A page that nobody can read, which plays this."""
+    page = f'<video src="{source}" autoplay muted></video>'
+    pages.put("/@anna/video/7", page, **{"Content-Type": "text/html"})
+    return FetchJob(pages.base_url, "anna", "7", str(tmp_path / "o"), see_seconds=1.0)
+
+
+def test_a_page_sees_a_browser_like_any_other(pages, browser, tmp_path):
+    agents = []
+    wanted = played_from(pages, tmp_path, "/media/a.mp4")
+    show = pages.answers["/@anna/video/7"]
+    pages.put("/media/a.mp4", CLIP, **{"Content-Type": "video/mp4"})
+
+    def look(request):
+        agents.append(request.headers["User-Agent"])
+        show(request)
+
+    pages.answers["/@anna/video/7"] = look
+    fetch(wanted, quietly)
+    assert (tmp_path / "o").read_bytes() == CLIP
+    assert "Chrome/" in agents[-1]
+    assert not [agent for agent in agents if "Headless" in agent]
+
+
+def test_a_part_of_a_file_is_not_taken_for_the_file(pages, browser, tmp_path):
+    part = {"Content-Type": "video/mp4", "Content-Range": f"bytes 0-999/{len(CLIP)}"}
+    pages.put("/media/a.mp4", CLIP[:1000], 206, **part)
+    verdict = refused(played_from(pages, tmp_path, "/media/a.mp4"))
+    assert "tiktok.browser_saw_nothing" in verdict.detail
+
+
+def test_a_whole_file_in_answer_to_a_question_for_a_part_is_taken(pages, browser, tmp_path):
+    whole = {"Content-Type": "video/mp4", "Content-Range": f"bytes 0-{len(CLIP) - 1}/{len(CLIP)}"}
+    pages.put("/media/a.mp4", CLIP, 206, **whole)
+    fetch(played_from(pages, tmp_path, "/media/a.mp4"), quietly)
+    assert (tmp_path / "o").read_bytes() == CLIP
+
+
+def test_what_a_page_plays_from_another_host_without_tls_is_not_kept(pages, browser, tmp_path):
+    pages.put("/media/a.mp4", CLIP, **{"Content-Type": "video/mp4"})
+    elsewhere = pages.base_url.replace("127.0.0.1", "localhost")
+    verdict = refused(played_from(pages, tmp_path, f"{elsewhere}/media/a.mp4"))
+    assert "tiktok.browser_saw_nothing" in verdict.detail
+
+
 def test_only_what_a_browser_can_help_is_of_the_whole_chain():
     assert errors.BROWSER_MAY_HELP <= errors.CHAIN_CODES
