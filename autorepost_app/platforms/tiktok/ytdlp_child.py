@@ -26,9 +26,8 @@ from yt_dlp.extractor.tiktok import TikTokIE
 from yt_dlp.networking.exceptions import HTTPError, TransportError
 from yt_dlp.utils import DownloadError, ExtractorError
 
-FORMAT: Final = "b[vcodec^=h264][format_note!*=?watermarked]/b[format_note!*=?watermarked]"
-"""H.264 before anything else, never the watermarked file. Without the `?` every format that carries no note would be
-dropped, and those are the clean ones."""
+_CLEAN: Final = "b[format_note!*=?watermarked]"
+_H264: Final = "[vcodec^=h264]"
 
 REAL_URL: Final = "https://www.tiktok.com"
 _COOKIE_DOMAIN: Final = ".tiktok.com"
@@ -164,9 +163,18 @@ class ToTarget(YoutubeDL):  # type: ignore[misc]  # yt-dlp is untyped
         return self._target
 
 
+def wanted_format(file_bytes: int) -> str:
+    """H.264 before anything else, never the watermarked file; a smaller rendition where the best would be too large.
+
+    Without the `?` every format that says nothing of its note or size would be dropped, and the clean ones say nothing.
+    """
+    small = f"[filesize<=?{file_bytes}]"
+    return "/".join(_CLEAN + more for more in (_H264 + small, small, _H264, ""))
+
+
 def options(job: Job) -> dict[str, Any]:
     return {
-        "format": FORMAT,
+        "format": wanted_format(job.file_bytes),
         "overwrites": True,
         "continuedl": False,  # a part left by an earlier run may be of another format
         "retries": _RETRIES,

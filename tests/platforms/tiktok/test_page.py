@@ -57,6 +57,23 @@ def test_the_best_h264_without_a_watermark_is_taken(pages, tmp_path):
     assert (fetched.format_id, fetched.full_caption) == ("h264_1080p_2900000", "the caption")
 
 
+def test_a_smaller_rendition_is_taken_where_the_best_is_too_large(pages, tmp_path):
+    small = rendition(pages, "small.mp4", "v12_h264_540p_900000")
+    large = rendition(pages, "large.mp4", "v12_h264_1080p_2900000")
+    small["PlayAddr"]["DataSize"], large["PlayAddr"]["DataSize"] = "15", "9000000"
+    pages.video({"bitrateInfo": [large, small]})
+    fetch(job(pages, tmp_path, file_bytes=1_000_000), quietly)
+    assert (tmp_path / "original").read_bytes() == b"small.mp4 bytes"
+
+
+def test_only_too_large_a_file_is_told_as_that(pages, tmp_path):
+    large = rendition(pages, "large.mp4", "v12_h264_1080p_2900000")
+    large["PlayAddr"]["DataSize"] = "9000000"
+    pages.put("/media/large.mp4", b"x" * 9_000_000)
+    pages.video({"bitrateInfo": [large]})
+    assert verdict_of(job(pages, tmp_path, file_bytes=1_000_000)).code == "tiktok.too_large"
+
+
 def test_h265_is_better_than_nothing(pages, tmp_path):
     pages.video({"bitrateInfo": [rendition(pages, "hevc.mp4", "v12_bytevc1_720p_900000")]})
     assert fetch(job(pages, tmp_path), quietly).format_id == "bytevc1_720p_900000"
