@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Final
 
 from autorepost_app.domain.connections import ConnectionStatus, missing_scopes, same_account
-from autorepost_app.domain.errors import PlatformFault, UserError
+from autorepost_app.domain.errors import PlatformFault, Rejected, UserError
 from autorepost_app.domain.identity import TenantScope
 from autorepost_app.persistence import connections, ledger, publications
 from autorepost_app.persistence.models import Connection
@@ -94,7 +94,9 @@ def finish(house: House, scope: TenantScope, reply: Mapping[str, str], *, choose
         found = _exchange(house, consent, code)
     except PlatformFault as fault:
         text = f"{manifest.name} was not connected: {fault.verdict.text}"
-        raise UserError(text, remedy="Start connecting again.", field="code") from fault
+        # only what the platform will never take has a remedy of its own for the person in front of us
+        own = fault.verdict.remedy if isinstance(fault.verdict, Rejected) else ""
+        raise UserError(text, remedy=own or "Start connecting again.", field="code") from fault
     chosen = _choose(manifest, found, choose)
     _check_scopes(manifest, consent.login, chosen)
     if consent.connection_id is not None:

@@ -93,6 +93,15 @@ def test_a_code_that_the_platform_no_longer_takes_is_said_in_words(world: Any, s
         finish(world, reply)
 
 
+def test_an_account_that_must_be_put_right_first_says_how(world: Any, sandbox: Any) -> None:
+    sandbox.account("youtube", channel=False)
+    began = connect.begin(world.house, world.scope, "youtube", redirect_uri="http://127.0.0.1:8080/cb")
+    with pytest.raises(UserError) as caught:
+        connect.finish(world.house, world.scope, sandbox.consent(began.url))
+    assert "has no YouTube channel yet" in caught.value.text
+    assert caught.value.remedy.startswith("Create a channel")
+
+
 def test_a_reply_without_a_known_state_or_a_code_is_refused(world: Any, sandbox: Any, account: Any) -> None:
     account()
     state = begin(world).state
