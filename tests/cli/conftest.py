@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,16 +26,36 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
+@pytest.fixture(scope="session")
+def _forks() -> Iterator[subprocess.Popen[str]]:
+    """See `forks.py`."""
+    argv = [sys.executable, str(Path(__file__).with_name("forks.py"))]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        argv, env=environ, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        yield server
+        assert server.stdin is not None
+        server.stdin.close()
+
+
 @pytest.fixture
-def run(home: Path) -> Run:
+def run(home: Path, tmp_path: Path, _forks: subprocess.Popen[str]) -> Run:
     """`autorepost <arguments>` with AUTOREPOST_<names>; the home is a fresh one unless given."""
+    numbers = itertools.count()
 
     def run(*arguments: str, **names: object) -> Ended:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("AUTOREPOST_")}
         ours = {"HOME": home, "PORT": free_port(), **names}
         environ |= {f"AUTOREPOST_{name}": str(value) for name, value in ours.items()}
-        argv = [sys.executable, "-m", "autorepost_app.cli", *arguments]
-        return subprocess.run(argv, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        out, err = (tmp_path / f"{name}-{next(numbers)}" for name in ("out", "err"))
+        asked = {"argv": arguments, "environ": environ, "out": str(out), "err": str(err)}
+        assert _forks.stdin is not None
+        assert _forks.stdout is not None
+        _forks.stdin.write(json.dumps(asked) + "\n")
+        _forks.stdin.flush()
+        code = int(_forks.stdout.readline())
+        return subprocess.CompletedProcess(arguments, code, out.read_text(), err.read_text())
 
     return run
 
