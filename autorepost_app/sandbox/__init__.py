@@ -28,6 +28,9 @@ Control API, JSON, below `/_sandbox`; a mistaken name is a 422 that names the ne
                                                description, create_time, private, trouble
     GET    /tiktok/accounts/{handle}/posts     and PATCH .../posts/{id} to change privacy, text or trouble
     POST   /instagram/accounts/{handle}/data-deletion   Meta's data deletion request goes out
+    POST   /youtube/accounts/{handle}/videos   the owner uploads by hand: title, description, tags, privacy,
+                                               duration_seconds, copies
+    GET, POST /youtube/accounts/{handle}/playlists   the owner's own playlists ({"title"}), and what is in them
     GET    /x/bill, /youtube/quota             what was spent
     GET    /{platform}/refusals                instagram, x, youtube: what it is known to refuse with, by name, each as
                                                parameters of the fault `error`
@@ -39,7 +42,8 @@ Faults are described in `faults.FAULTS`. Calls that a fault may name (`*` for an
                container.create container.status rupload media_publish media.list media.get user.get
                publishing_limit
     youtube    authorize token token.revoke session.start session.put session.query insert.last channels.list
-               playlistItems.list videos.list videos.update videos.delete thumbnails.set search.list
+               playlistItems.list playlistItems.insert playlists.list videos.list videos.update videos.delete
+               thumbnails.set thumbnails.put search.list
     x          authorize token token.revoke users.me upload.initialize upload.append upload.finalize
                upload.status media.metadata tweets.create tweets.get tweets.delete timeline
 
