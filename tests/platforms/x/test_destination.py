@@ -233,6 +233,16 @@ def test_media_that_expired_before_the_post_is_a_dead_handle(staged: Any, contro
         staged.stage_once()
 
 
+def test_media_that_ends_within_a_quarter_of_an_hour_is_not_posted_with_any_more(staged: Any, control: Any) -> None:
+    left = datetime.fromisoformat(staged.handles["media_expires_at"]) - control.now()
+    control.advance(left.total_seconds() - 16 * 60)
+    assert isinstance(staged.stage_once(), Staged)
+    control.advance(2 * 60)
+    with pytest.raises(HandleDead) as caught:
+        staged.stage_once()
+    assert caught.value.verdict.code == "x.media-expired"
+
+
 def test_media_made_for_another_file_is_a_dead_handle(publication: Any, longer_clip: Any, control: Any) -> None:
     control.fault("upload.append", "read_error")
     with pytest.raises(PlatformFault):

@@ -18,7 +18,7 @@ from autorepost_app.domain.errors import (
 )
 from autorepost_app.platform_kit.protocol import NotDone, Unknown
 from autorepost_app.platforms.x import timeline
-from autorepost_app.platforms.x.errors import RULES
+from autorepost_app.platforms.x.errors import RULES, UnreadAnswer
 
 TAXONOMY = json.loads((Path(__file__).parent.parent / "errors.json").read_text())
 OURS = [rule for rule in TAXONOMY["rules"] if rule["platform"] == "x" and "processing_info.state" not in rule["match"]]
@@ -175,22 +175,25 @@ def test_media_that_x_no_longer_knows_is_a_dead_handle(
     assert caught.value.verdict.code == "x.media-gone"
 
 
-@pytest.mark.parametrize(
-    "body", ["<html>hello</html>", "", '{"data": {"id": "18600000', "{}", '{"data": {}}', '{"data": []}']
-)
+UNREADABLE = ["<html>hello</html>", "", '{"data": {"id": "18600000', "{}"]
+INCOMPLETE = ['{"data": {}}', '{"data": []}', '{"data": "1"}']
+
+
+@pytest.mark.parametrize("body", [*UNREADABLE, *INCOMPLETE])
 def test_a_success_that_cannot_be_read_is_no_success(publication: Any, control: Any, body: str) -> None:
     control.fault("upload.initialize", "error", status=200, body=body)
-    with pytest.raises((PlatformFault, RuntimeError)):
+    with pytest.raises(PlatformFault if body in UNREADABLE else UnreadAnswer) as caught:
         publication.stage_once()
+    assert "x.unreadable" in str(caught.value) or body in INCOMPLETE
     publication.stage()
     control.fault("tweets.create", "error", status=201, body=body)
     assert isinstance(publication.commit(), Unknown)
 
 
-@pytest.mark.parametrize("body", ["<html>hello</html>", "{}", '{"data": []}'])
+@pytest.mark.parametrize("body", [*UNREADABLE, *INCOMPLETE])
 def test_a_list_that_cannot_be_read_proves_no_absence(publication: Any, control: Any, body: str) -> None:
     control.fault("timeline", "error", status=200, body=body)
-    with pytest.raises((PlatformFault, RuntimeError)):
+    with pytest.raises(PlatformFault if body in UNREADABLE else UnreadAnswer):
         publication.destination.search(publication.delivery, control.now() - timedelta(hours=1))
 
 

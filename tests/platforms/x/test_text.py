@@ -144,8 +144,9 @@ def test_every_top_level_domain_makes_a_link_and_no_other_word_does() -> None:
     assert [one["text"] for one in cases if links_in(one["text"]) != one["expected"]] == []
 
 
-def test_a_hashtag_inside_a_link_is_none() -> None:
+def test_a_hashtag_inside_a_link_or_of_an_html_letter_is_none() -> None:
     assert meanings("https://brand.com/#top #walk") == ["https://brand.com/#top", "#walk"]
+    assert meanings("&#xe4; and &#walk") == []
 
 
 # ------------------------------------------------------------------------------------------------------------ weights
@@ -273,11 +274,14 @@ def test_a_hashtag_or_a_name_is_never_cut_into_another() -> None:
         for words in range(190, 281, 3):
             fitted, _ = fit(PostText("w" * words + " " + word + " and so on and on" * 10))
             assert set(meanings(fitted.body)) <= {word}, fitted.body
+            assert f"{sign}…" not in fitted.body
 
 
 def test_a_cut_never_makes_a_link_of_a_word() -> None:
-    for words in range(180, 280, 3):
-        fitted, notes = fit(PostText("wo " + "w" * words + ".community" + "a" * 100))
+    for words in range(215, 235):  # `.com` lies where the room ends
+        text = "w" * words + " " + "b" * 50 + ".community" + "a" * 100
+        assert not links_in(text)
+        fitted, notes = fit(PostText(text))
         assert not links_in(fitted.body), fitted.body
         assert len(notes) == 1
 
