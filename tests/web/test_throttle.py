@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -137,13 +137,19 @@ class Welcoming(BaseHTTPRequestHandler):
         """It is quiet."""
 
 
-def test_a_friendly_answer_of_somebody_else_is_no_answer_of_ours(house: Any) -> None:
+@pytest.fixture
+def friendly() -> Iterator[str]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Welcoming) as server:
-        threading.Thread(target=server.serve_forever).start()
-        parked = replace(house.links, base_url=f"http://127.0.0.1:{server.server_port}")
-        with pytest.raises(UserError, match=r"something else \(status 200\)"):
-            links.check_reachable(parked)
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+        serving.join()
+
+
+def test_a_friendly_answer_of_somebody_else_is_no_answer_of_ours(house: Any, friendly: str) -> None:
+    with pytest.raises(UserError, match=r"something else \(status 200\)"):
+        links.check_reachable(replace(house.links, base_url=friendly))
 
 
 def test_another_installation_is_not_taken_for_this_one(house: Any) -> None:
