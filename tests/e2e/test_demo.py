@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
+import signal
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -34,6 +37,12 @@ _numbers = itertools.count(1)
 @pytest.fixture
 def rows(demo: Any) -> Iterator[psycopg.Connection[Any]]:
     """Everything in the database, as its owner."""
+    with _rows_of(demo) as connection:
+        yield connection
+
+
+@contextmanager
+def _rows_of(demo: Any) -> Iterator[psycopg.Connection[Any]]:
     with (
         EmbeddedPostgres(demo.home / "postgres") as joined,
         psycopg.connect(joined.address("autorepost").url(None), autocommit=True) as connection,
@@ -247,3 +256,22 @@ def test_no_secret_is_where_it_may_be_read(demo: Any, rows: Any, eventually: Any
     assert {"public.connections", "dagster.event_logs", "logs/web.log"} <= {place for place, _ in places}
     leaks = {(place, secrets[secret]) for place, text in places for secret in secrets if secret in text}
     assert leaks == set()
+
+
+# ----------------------------------------------------------------------------------------- last: it kills the database
+
+
+def test_a_database_that_is_killed_comes_back_and_the_next_video_goes_out(demo: Any, eventually: Any) -> None:
+    pid_file = demo.home / "postgres" / "data" / "postmaster.pid"
+    killed = int(pid_file.read_text().split()[0])
+    os.kill(killed, signal.SIGKILL)
+
+    def is_back() -> bool:
+        words = pid_file.read_text().split() if pid_file.exists() else []
+        return len(words) > 7 and int(words[0]) != killed and words[-1] == "ready"
+
+    eventually(is_back, within_seconds=30)
+    texts = _new_videos(demo, 1)
+    with _rows_of(demo) as rows:
+        _hurry(rows, eventually, lambda: _live(demo, texts) == _once_everywhere(texts))
+    assert demo.process.poll() is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
@@ -47,6 +46,10 @@ def test_ctrl_c_ends_everything_and_a_killed_terminal_too(start: Callable[..., A
     killed = start("up")
     killed.wait_for("Ctrl-C stops everything")
     assert "none is set up, so no post can be found" in killed.text
+    second = start("up", on_port=killed.port + 2)
+    assert second.ended(60) == 1
+    assert "already running on" in second.text
+    assert killed.process.poll() is None, "two on one home do not meet"
     killed.process.kill()
     eventually(lambda: killed.processes() == [], within_seconds=60)
 
@@ -144,31 +147,3 @@ def test_a_database_of_another_major_release_is_left_alone(start: Callable[..., 
 def _version_file(folder: Path) -> Path:
     """The one at the top of the data folder; each database below has one of its own."""
     return min(folder.rglob("PG_VERSION"), key=lambda path: len(path.parts))
-
-
-def test_two_on_one_home_do_not_meet(start: Callable[..., Any]) -> None:
-    first = start("up")
-    first.wait_for("database")
-    second = start("up", on_port=first.port + 2)
-    assert second.ended(30) == 1
-    assert "already running on" in second.text
-    first.wait_for("Ctrl-C stops everything")
-
-
-def test_a_database_that_is_killed_comes_back_and_the_next_video_goes_out(
-    start: Callable[..., Any], eventually: Any
-) -> None:
-    demo = start("demo")
-    demo.wait_for("Ctrl-C stops everything", within_seconds=170)
-    pid_file = demo.home / "postgres" / "data" / "postmaster.pid"
-    killed = int(pid_file.read_text().split()[0])
-    os.kill(killed, signal.SIGKILL)
-
-    def is_back() -> bool:
-        words = pid_file.read_text().split() if pid_file.exists() else []
-        return len(words) > 7 and int(words[0]) != killed and words[-1] == "ready"
-
-    eventually(is_back, within_seconds=30)
-    demo.post("after the crash")
-    _until_live_everywhere(demo, eventually, "after the crash")
-    assert demo.process.poll() is None
