@@ -33,6 +33,12 @@ def of_tenant(session: Session) -> list[Connection]:
     return list(session.scalars(select(Connection).order_by(Connection.connected_at, Connection.id)))
 
 
+def tenants_on(session: Session, platform: str) -> list[str]:
+    """Ids of the tenants with a connection to that platform that is not ended."""
+    live = (Connection.platform == platform, Connection.status != ConnectionStatus.DISCONNECTED)
+    return list(session.scalars(select(Connection.tenant_id).where(*live).distinct()))
+
+
 def id_of(session: Session, tenant_id: str, platform: str, external_account_id: str) -> str | None:
     """The connection that this tenant has for that account, dead or alive. Tokens are sealed for its id."""
     return session.scalar(

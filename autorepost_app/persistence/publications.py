@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
 from autorepost_app.domain.publications import MOVE, EvidenceKind, Move, State
 from autorepost_app.persistence import restores
-from autorepost_app.persistence.models import Attempt, Evidence, Post, Publication
+from autorepost_app.persistence.models import Attempt, Evidence, Original, Post, Publication
 
 _LEASE_FREE: Final[Mapping[str, None]] = {"lease_owner": None, "lease_until": None}
 _CLAIMABLE: Final = (State.READY, State.STAGING)
@@ -121,6 +121,29 @@ def wake(session: Session, connection_id: str, now: datetime) -> None:
             waiting_for="",
         )
     )
+
+
+def _without_files(platform: str) -> ColumnElement[bool]:
+    fetched = exists().where(Original.post_id == Publication.post_id)
+    return and_(Publication.source_platform == platform, Publication.state == State.PREPARING, ~fetched)
+
+
+def waiting_for_files(session: Session, platform: str) -> int:
+    """How many posts of that source have publications whose file is not there yet."""
+    posts = select(func.count(Publication.post_id.distinct())).where(_without_files(platform))
+    return session.scalars(posts).one()
+
+
+def wake_post(session: Session, post_id: str, now: datetime) -> None:
+    """What waited for the file of that post is due now."""
+    waiting = (Publication.post_id == post_id, Publication.state == State.PREPARING)
+    session.execute(update(Publication).where(*waiting).values(due_at=now, waiting_for=""))
+
+
+def wake_waiting_for_files(session: Session, platform: str, now: datetime) -> int:
+    """Makes them due now; how many publications."""
+    statement = update(Publication).where(_without_files(platform)).values(due_at=now, waiting_for="")
+    return len(session.execute(statement.returning(Publication.id)).all())
 
 
 def move(

@@ -1,20 +1,26 @@
-"""Is the original here? Downloads a post's file once, looks at it, and keeps it under its content hash."""
+"""Is the original here? Downloads a post's file once, looks at it, and keeps it under its content hash.
+
+Or its creator hands the file over: then nobody has to fetch it.
+"""
 
 from __future__ import annotations
 
+import shutil
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from autorepost_app.domain.errors import PlatformFault, Reconnect, Rejected, TryAgain, UserError, Verdict, WaitUntil
-from autorepost_app.domain.identity import SystemScope
+from autorepost_app.domain.identity import SystemScope, TenantScope
 from autorepost_app.domain.media import MediaFacts
 from autorepost_app.domain.publications import EvidenceKind, State, back_off_seconds
 from autorepost_app.media.errors import MediaFault, MediaRejected
+from autorepost_app.media.files import hash_file
 from autorepost_app.media.inspect import inspect
 from autorepost_app.media.keys import original_key, thumbnail_key
 from autorepost_app.media.transcode import make_thumbnail
@@ -23,10 +29,12 @@ from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Original, Post, Publication
 from autorepost_app.persistence.publications import Proof
 from autorepost_app.platform_kit.protocol import Downloaded, Grant
-from autorepost_app.services import tokens
+from autorepost_app.services import chains, tokens
 from autorepost_app.services.house import House
 from autorepost_app.services.promises import source_post
 
+_HANDING_OVER: Final = SystemScope("hand over")
+_AFTER_A_LOOK: Final = timedelta(minutes=1)
 Progress = Callable[[str, float], None]
 """Called with the step's name and the fraction done, 0 to 1."""
 
@@ -40,8 +48,8 @@ def fetch(house: House, scope: SystemScope, post_id: str, progress: Progress) ->
         post = posts.get(session, post_id)
         original = posts.original_of(session, post_id)
         waiting = _begin(house, session, post_id)
-    if original is not None or not waiting:
-        return original
+        if original is not None or not waiting or _is_closed(house, session, post, waiting):
+            return original
     started = time.monotonic()
     with house.workbench("fetch") as bench:
         try:
@@ -52,7 +60,53 @@ def fetch(house: House, scope: SystemScope, post_id: str, progress: Progress) ->
         except MediaRejected as rejected:
             _stop(house, scope, post, Rejected(rejected.text, rejected.detail, "media", remedy=rejected.remedy))
             return None
+        with house.db.system(scope) as session:
+            chains.came(house, session, post.platform)
         return _keep(house, scope, post, file, downloaded, facts, time.monotonic() - started)
+
+
+def hand_over(house: House, scope: TenantScope, post_id: str, file: Path) -> Original:
+    """A creator gives us the file of a post, at `file`, which is left there.
+
+    Raises UserError for a post that is not theirs, one whose file is here already, and a file that is no good.
+    """
+    with house.db.tenant(scope) as session:
+        post = _theirs(session, post_id)
+    with house.workbench("hand-over") as bench:
+        copy = bench / "original"
+        shutil.copyfile(file, copy)
+        facts = inspect(copy, house.tools)
+        downloaded = Downloaded(copy.stat().st_size, hash_file(copy))
+        original = _keep(house, _HANDING_OVER, post, copy, downloaded, facts, 0.0)
+    with house.db.system(_HANDING_OVER) as session:
+        publications.wake_post(session, post.id, house.clock())
+        text = "The file of this video was handed over by hand."
+        ledger.tell(
+            session, tenant_id=post.tenant_id, at=house.clock(), kind="original.handed_over", text=text, post_id=post.id
+        )
+    return original
+
+
+def _theirs(session: Session, post_id: str) -> Post:
+    try:
+        post = posts.get(session, post_id)
+    except KeyError:
+        raise UserError("There is no such post.", field="post") from None
+    if posts.original_of(session, post_id) is not None:
+        raise UserError("The file of this post is here already.", remedy="Nothing has to be done.", field="post")
+    return post
+
+
+def _is_closed(house: House, session: Session, post: Post, waiting: list[Publication]) -> bool:
+    """While no file comes for anybody, nobody asks and no attempt is spent."""
+    until = chains.closed_until(house, session, post.platform)
+    if until is None:
+        return False
+    name = house.platforms.manifest(post.platform).name
+    for row in waiting:
+        row.due_at = max(until, house.clock()) + _AFTER_A_LOOK
+        row.waiting_for = f"No videos can be fetched from {name} at the moment. Nothing is lost."
+    return True
 
 
 def _begin(house: House, session: Session, post_id: str) -> list[Publication]:
@@ -129,7 +183,10 @@ def _stop(house: House, scope: SystemScope, post: Post, verdict: Verdict) -> Non
     """What a refusal means for the publications that wait for this file."""
     if isinstance(verdict, Reconnect):
         tokens.needs_reconnect(house, scope, post.connection_id, verdict)
+    spec = house.platforms.manifest(post.platform).source
     with house.db.system(scope) as session:
+        if spec is not None and verdict.code in spec.chain_codes:
+            chains.suspect(house, session, post.platform, verdict)
         for row in publications.of_post(session, post.id):
             if row.state == State.PREPARING:
                 _stop_one(house, session, row, verdict)
