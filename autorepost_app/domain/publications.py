@@ -212,9 +212,11 @@ def payload_fingerprint(*, media_sha256: str, text: Mapping[str, object], option
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def marker_of(publication_id: str) -> str:
-    """Short and unique to a publication; put where only the owner sees it."""
-    return "ar-" + hashlib.sha256(publication_id.encode()).hexdigest()[:12]
+def marker_of(platform: str, external_account_id: str, source_platform: str, source_post_id: str) -> str:
+    """Short, unique to a publication, put where only the owner sees it. Made of its identity: a database that was
+    restored and finds the post again arrives at the same."""
+    identity = json.dumps([platform, external_account_id, source_platform, source_post_id])
+    return "ar-" + hashlib.sha256(identity.encode()).hexdigest()[:12]
 
 
 def moves_from(state: State) -> tuple[Move, ...]:

@@ -96,7 +96,7 @@ def delivery_of(house: House, loaded: Loaded, grant: Grant, report: Callable[[st
     options = {option.name: option.default for option in spec.options} | row.options
     return Delivery(
         publication_id=row.id,
-        marker=marker_of(row.id),
+        marker=marker_of(row.platform, row.external_account_id, row.source_platform, row.source_post_id),
         grant=grant,
         text=frozen_text(row),
         media=media,

@@ -41,8 +41,7 @@ PLATFORM = Platform(
         options=OPTIONS,
         check_options=check_options,
         reconcile=limits.RECONCILE,
-        # A search also takes the same words under a forgotten marker, which two publications can share.
-        marked=False,
+        marked=True,
         secret_handles=frozenset({SESSION}),
     ),
 )

@@ -1,8 +1,8 @@
 """What has a channel uploaded, and which of it is ours?
 
 The channel's uploads playlist is read, newest first, and never the search: the index behind that runs hours late and
-has a small budget of its own. Our marker among a video's tags is proof. A database restored from a backup may have
-forgotten under which marker it sent; then the same words on a video of the same length are what is left to go by.
+has a small budget of its own. Our marker among a video's tags is proof, also after a database was restored: it is
+made of what the publication is, so it comes out the same.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
-
-import regex
 
 from autorepost_app.platform_kit.protocol import Absent, Delivery, Finding, Grant, Live, Undecided
 from autorepost_app.platforms.youtube.errors import no_channel
@@ -25,10 +23,6 @@ _ALL_PAGES: Final = 400
 
 _SPARE: Final = timedelta(days=1)
 """For clocks that differ, and for a publication date that is later than the upload."""
-
-_MARKER: Final = regex.compile(r"ar-[0-9a-f]{12}")
-_SAME_LENGTH_SECONDS: Final = 1.5
-_LENGTH: Final = regex.compile(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?")
 
 
 @dataclass(slots=True)
@@ -55,20 +49,9 @@ class Uploads:
         seen = self._seen(delivery.grant, since, _ALL_PAGES)
         if found := self._marked(delivery, seen):
             return found
-        if alike := [video for video in seen.videos if _is_alike(video, delivery)]:
-            return self._alike(alike)
         if not seen.whole:
             return Undecided(f"not every upload since {since:%Y-%m-%d %H:%M} could be read")
         return Absent(f"none of {len(seen.videos)} uploads since {since:%Y-%m-%d %H:%M} is ours", handle_usable=False)
-
-    def _alike(self, videos: list[Mapping[str, Any]]) -> Live | Undecided:
-        """One that was sent under another marker is the forgotten one; one without any may be the creator's own."""
-        ids = [str(video["id"]) for video in videos]
-        if len(videos) == 1 and any(_MARKER.fullmatch(tag) for tag in _tags(videos[0])):
-            return Live(
-                "this upload has our words, our length and a marker that was forgotten", ids[0], self.url(ids[0])
-            )
-        return Undecided(f"may be ours by words and length: {', '.join(map(self.url, ids[:5]))}")
 
     def url(self, video_id: str) -> str:
         return f"{self.www_url}/shorts/{video_id}"
@@ -120,22 +103,3 @@ def _is_before(entry: Mapping[str, Any], since: datetime | None) -> bool:
 
 def _tags(video: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(str(tag).casefold() for tag in (video.get("snippet") or {}).get("tags") or ())
-
-
-def _is_alike(video: Mapping[str, Any], delivery: Delivery) -> bool:
-    snippet = video.get("snippet") or {}
-    words = (str(snippet.get("title") or "").strip(), str(snippet.get("description") or "").strip())
-    if words != (delivery.text.title.strip(), delivery.text.body.strip()):
-        return False
-    seconds = _seconds((video.get("contentDetails") or {}).get("duration"))
-    # YouTube gives no length, or none but zero, until it has looked into the file
-    return not seconds or abs(seconds - delivery.media.facts.duration_seconds) <= _SAME_LENGTH_SECONDS
-
-
-def _seconds(duration: object) -> float:
-    """An ISO 8601 length such as PT1M3S; 0 where there is none."""
-    parts = _LENGTH.fullmatch(duration) if isinstance(duration, str) else None
-    if parts is None:
-        return 0.0
-    days, hours, minutes, seconds = (int(part or 0) for part in parts.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)

@@ -95,7 +95,9 @@ def test_any_change_of_media_text_or_options_changes_the_fingerprint() -> None:
 
 
 def test_a_marker_is_short_stable_and_tells_publications_apart() -> None:
-    markers = {marker_of(str(number)) for number in range(1000)}
+    markers = {marker_of("there", "account", "here", str(number)) for number in range(1000)}
     assert len(markers) == 1000
-    assert marker_of("1") == marker_of("1")
+    assert marker_of("there", "account", "here", "1") in markers
+    assert marker_of("there", "other account", "here", "1") not in markers
+    assert marker_of("a", "b", "c:d", "e") != marker_of("a", "b:c", "d", "e")
     assert {len(marker) for marker in markers} == {15}
