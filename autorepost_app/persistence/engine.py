@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from sqlalchemy import Engine, Row, TextClause, create_engine, event, text
+from sqlalchemy import Engine, TextClause, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
@@ -25,7 +25,7 @@ _SET_TENANT = text("select set_config('app.tenant_id', :tenant, true)")
 class Statement(Protocol):
     """One statement that is a transaction of its own; gives its rows."""
 
-    def __call__(self, sql: TextClause, values: Mapping[str, Any]) -> Sequence[Row[Any]]: ...
+    def __call__(self, sql: TextClause, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]: ...
 
 
 class Database:
@@ -58,7 +58,7 @@ class Database:
         with Session(self._system, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def statement(self, sql: TextClause, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+    def statement(self, sql: TextClause, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """One statement under the system role, committed with itself."""
         with self._system_at_once.connect() as connection:
             return connection.execute(sql, values).all()
