@@ -46,7 +46,8 @@ def platform_settings(manifests: Mapping[str, Platform]) -> list[str]:
     names = []
     for key, manifest in manifests.items():
         hosts = [f"{host.name}_URL" for host in manifest.hosts]
-        names += [f"{key}_{name}".upper() for name in (*_CREDENTIAL_NAMES, *hosts)]
+        apart = [f"{login}_{name}" for login in sorted(manifest.oauth.registrations) for name in _CREDENTIAL_NAMES]
+        names += [f"{key}_{name}".upper() for name in (*_CREDENTIAL_NAMES, *apart, *hosts)]
     return names
 
 
@@ -70,7 +71,7 @@ def open_house(settings: Settings, *, clock: Clock = utc_now) -> House:
     return House(
         db=db,
         vault=open_vault(settings),
-        platforms=Platforms(manifests, parts, parts.credentials),
+        platforms=Platforms(manifests, parts, parts.apps),
         store=open_store(settings),
         tools=resolve_binaries(settings.ffmpeg_bin, settings.ffprobe_bin),
         links=open_links(settings, clock),
@@ -144,7 +145,8 @@ class _PartsOnDemand:
         if key not in self._built:
             manifest = self._manifests[key]
             meter = SharedMeter(self._db, manifest, self._clock)
-            reach = Reach(self._urls(manifest), self.credentials(key), self._clock, meter)
+            apps = dict(self.apps(key))
+            reach = Reach(self._urls(manifest), apps.pop(""), self._clock, meter, apps)
             self._built[key] = manifest.build(reach)
         return self._built[key]
 
@@ -158,14 +160,24 @@ class _PartsOnDemand:
             for host in manifest.hosts
         }
 
-    def credentials(self, key: str) -> AppCredentials:
+    def apps(self, key: str) -> dict[str, AppCredentials]:
+        """By login, "" for the one that all others share. Raises UserError for one that is missing or half there."""
         manifest = self._manifests[key]
-        found = [self._settings.platform_value(manifest.key, name) for name in _CREDENTIAL_NAMES]
+        prefixes = {login: f"{login}_".upper() for login in sorted(manifest.oauth.registrations)}
+        apart = {login: prefix for login, prefix in prefixes.items() if self._has_any(manifest, prefix)}
+        return {login: self._credentials(manifest, prefix) for login, prefix in {"": "", **apart}.items()}
+
+    def _has_any(self, manifest: Platform, prefix: str) -> bool:
+        return any(self._settings.platform_value(manifest.key, prefix + name) for name in _CREDENTIAL_NAMES)
+
+    def _credentials(self, manifest: Platform, prefix: str) -> AppCredentials:
+        names = [prefix + name for name in _CREDENTIAL_NAMES]
+        found = [self._settings.platform_value(manifest.key, name) for name in names]
         client_id, client_secret = found
         if client_id is None or client_secret is None:
             missing = " and ".join(
                 f"{config.PREFIX}{manifest.key.upper()}_{name}"
-                for name, value in zip(_CREDENTIAL_NAMES, found, strict=True)
+                for name, value in zip(names, found, strict=True)
                 if value is None
             )
             raise UserError(

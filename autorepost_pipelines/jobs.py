@@ -6,7 +6,7 @@ from typing import Final
 import dagster as dg
 
 from autorepost_app.domain.identity import SystemScope
-from autorepost_app.services import upkeep
+from autorepost_app.services import quotas, upkeep
 from autorepost_pipelines.assets import ASSETS, activity, publications
 from autorepost_pipelines.house import this_house
 from autorepost_pipelines.keys import POSTS
@@ -33,6 +33,7 @@ publish_again: Final = dg.define_asset_job(
 def tidy(context: dg.OpExecutionContext) -> None:
     here, scope = this_house(), SystemScope("upkeep")
     swept = upkeep.sweep_temporary(here, scope, older_than=_KEEP_TEMPORARY)
+    quotas.forget(here, scope)
     finished = upkeep.finished_posts(here, scope, older_than=_KEEP_PARTITIONS)
     known = set(context.instance.get_dynamic_partitions(str(POSTS.name)))
     old = [identity.partition_key() for identity in finished]

@@ -14,7 +14,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.posts import PostIdentity
 from autorepost_app.domain.publications import State
-from autorepost_app.services import detect, offers, reconcile, record, restores
+from autorepost_app.services import chains, detect, finish, notices, offers, reconcile, record, restores
 from autorepost_app.services.house import House
 from autorepost_pipelines.house import this_house
 from autorepost_pipelines.jobs import publish_again, repost
@@ -23,6 +23,8 @@ from autorepost_pipelines.keys import POSTS, TAG_CONNECTION, TAG_PLATFORM, TAG_P
 _POLLS_PER_TICK: Final = 100
 _OFFERS_PER_TICK: Final = 100
 _READS_PER_TICK: Final = 50
+_FINISHES_PER_TICK: Final = 20
+_PULSES_PER_TICK: Final = 40
 _DAEMON_SECONDS: Final = 5
 
 
@@ -34,6 +36,7 @@ _DAEMON_SECONDS: Final = 5
 )
 def detect_posts(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     here = this_house()
+    detect.feel_pulses(here, SystemScope("detect"), limit=_PULSES_PER_TICK)
     found = detect.poll_due(here, SystemScope("detect"), limit=_POLLS_PER_TICK)
     for each in found:
         if each.fault:
@@ -80,6 +83,21 @@ def settle_unknown(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     return dg.SensorResult(asset_events=events, skip_reason=None if events else f"{len(read)} read, none settled yet.")
 
 
+@dg.sensor(
+    minimum_interval_seconds=_DAEMON_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Finishes published posts, works on what platforms told us, and looks whether files can be fetched.",
+)
+def look_after(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+    here, scope = this_house(), SystemScope("look after")
+    told = notices.work(here, scope)
+    finished = finish.finish_due(here, scope, limit=_FINISHES_PER_TICK)
+    for health in chains.look(here, scope):
+        if not health.open:
+            context.log.error(f"{health.platform} gives no files, {health.waiting} posts wait: {health.detail}")
+    return dg.SkipReason(f"{told} notices, {finished} posts looked after.")
+
+
 @dg.run_failure_sensor(
     name="tell_failed_runs",
     monitored_jobs=[repost, publish_again],
@@ -100,7 +118,7 @@ def tell_failed_runs(context: dg.RunFailureSensorContext) -> None:
         )
 
 
-SENSORS: Final = [detect_posts, offer_due, settle_unknown, tell_failed_runs]
+SENSORS: Final = [detect_posts, offer_due, settle_unknown, look_after, tell_failed_runs]
 
 
 def _offer(house: House, instance: dg.DagsterInstance) -> dg.SensorResult:

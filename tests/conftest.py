@@ -447,27 +447,30 @@ def _quiet(_step: str, _fraction: float) -> None:
     """Nobody watches."""
 
 
-@pytest.fixture
-def _own_socket() -> Iterator[socket.socket]:
-    """Where the house serves. It listens from the start, so that nobody else is given its port."""
+@pytest.fixture(scope="session")
+def _front() -> Iterator[_Front]:
+    """Where houses serve, one after the other. It listens from the start, so that nobody else is given its port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        yield listening
+        front = _Front(listening.getsockname()[1])
+        with _Serving(front, listening):
+            yield front
 
 
 @pytest.fixture
-def environ(sandbox: Sandbox, _home: Path, tmp_path: Path, _own_socket: socket.socket) -> dict[str, str]:
+def environ(sandbox: Sandbox, _home: Path, tmp_path: Path, _front: _Front) -> dict[str, str]:
     """The settings of a house on the sandbox."""
-    own = {"HOME": _home, "STORE_URL": f"file://{tmp_path / 'store'}", "PORT": _own_socket.getsockname()[1]}
+    own = {"HOME": _home, "STORE_URL": f"file://{tmp_path / 'store'}", "PORT": _front.port}
     return {f"AUTOREPOST_{name}": str(value) for name, value in {**sandbox.hosts, **sandbox.apps, **own}.items()}
 
 
 @pytest.fixture
-def house(database: AccessFile, environ: dict[str, str], clock: Clock, _own_socket: socket.socket) -> Iterator[House]:
+def house(database: AccessFile, environ: dict[str, str], clock: Clock, _front: _Front) -> Iterator[House]:
     """A house on the sandbox with its signed media served over HTTP."""
     settings = settings_from(environ)
     opened = open_house(settings, clock=clock)
-    with _Serving(own_app(opened, open_links(settings, clock)), _own_socket):
-        yield opened
+    _front.app = own_app(opened, open_links(settings, clock))
+    yield opened
+    _front.app = None
     close_house(opened)
 
 
@@ -483,6 +486,17 @@ def other_tenant(world: World) -> World:
     """A second tenant in the same house."""
     tenant = workspaces.open_workspace(world.house, name="Noa", slug="noa", owner_email="noa@example.org")
     return replace(world, scope=TenantScope(TenantId(tenant.id), None, "noa"))
+
+
+@dataclass
+class _Front:
+    """Passes requests on to the house of the test: stopping a server takes longer than most tests."""
+
+    port: int
+    app: Any = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
 
 
 class _Serving:

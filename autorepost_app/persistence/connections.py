@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Float, and_, cast, delete, func, or_, select, text, update
+from sqlalchemy import Float, Select, and_, cast, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
@@ -79,24 +79,47 @@ def lock_refresh(session: Session, connection_id: str) -> Connection:
     return lock(session, connection_id)
 
 
-def next_to_poll(session: Session, *, platforms: list[str], now: datetime, limit: int) -> list[Connection]:
-    """Claims the sources most worth polling, the longest unpolled first, by marking them polled at `now`.
-
-    A source is an active connection of a tenant that is not suspended, named by a rule that is not deleted.
-    """
-    waited = cast(func.extract("epoch", now - func.coalesce(Connection.last_polled_at, text("'epoch'"))), Float)
-    chosen = (
+def _sources(platforms: Collection[str]) -> Select[str]:
+    """Ids of active connections of tenants that are not suspended, named by a rule that is not deleted."""
+    return (
         select(Connection.id)
         .join(Tenant, and_(Tenant.id == Connection.tenant_id, Tenant.suspended_at.is_(None)))
         .where(Connection.platform.in_(platforms), Connection.status == ConnectionStatus.ACTIVE)
-        .where(or_(Connection.poll_not_before_at.is_(None), Connection.poll_not_before_at <= now))
         .where(select(Rule.id).where(Rule.source_connection_id == Connection.id, Rule.deleted_at.is_(None)).exists())
+    )
+
+
+def next_to_poll(session: Session, *, platforms: list[str], now: datetime, limit: int) -> list[Connection]:
+    """Claims the sources most worth polling, the longest unpolled first, by marking them polled at `now`."""
+    waited = cast(func.extract("epoch", now - func.coalesce(Connection.last_polled_at, text("'epoch'"))), Float)
+    chosen = (
+        _sources(platforms)
+        .where(or_(Connection.poll_not_before_at.is_(None), Connection.poll_not_before_at <= now))
         .order_by(waited.desc())
         .limit(limit)
         .with_for_update(skip_locked=True, of=Connection)
     )
     statement = update(Connection).where(Connection.id.in_(chosen)).values(last_polled_at=now).returning(Connection)
     return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def next_to_pulse(session: Session, *, platform: str, now: datetime, gap: timedelta, limit: int) -> list[Connection]:
+    """Claims sources that rest between two polls and were not asked for their pulse within `gap`."""
+    chosen = (
+        _sources([platform])
+        .where(Connection.poll_not_before_at > now, Connection.poll_faults == 0)
+        .where(or_(Connection.pulsed_at.is_(None), Connection.pulsed_at <= now - gap))
+        .order_by(Connection.pulsed_at.nulls_first())
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Connection)
+    )
+    statement = update(Connection).where(Connection.id.in_(chosen)).values(pulsed_at=now).returning(Connection)
+    return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def keep_pulse(session: Session, connection_id: str, pulse: str | None, *, poll_now: bool) -> None:
+    marks: dict[str, Any] = {"pulse": pulse, **({"poll_not_before_at": None} if poll_now else {})}
+    session.execute(update(Connection).where(Connection.id == connection_id).values(marks))
 
 
 def ask_now(session: Session) -> None:

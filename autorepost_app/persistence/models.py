@@ -80,6 +80,9 @@ def _referable() -> UniqueConstraint:
     return UniqueConstraint("tenant_id", "id")
 
 
+_NOW = text("now()")
+
+
 def _now() -> Mapped[datetime]:
     return mapped_column(server_default=text("now()"))
 
@@ -172,6 +175,8 @@ class Connection(Base):
     last_success_at: Mapped[datetime | None]
     last_polled_at: Mapped[datetime | None]
     deep_polled_at: Mapped[datetime | None]
+    pulse: Mapped[str | None]
+    pulsed_at: Mapped[datetime | None]
     poll_not_before_at: Mapped[datetime | None]
     poll_faults: Mapped[int] = mapped_column(default=0, server_default="0")
     watermark_at: Mapped[datetime] = _now()
@@ -322,7 +327,7 @@ class Publication(Base):
 
     `publish_at` is when the rule wants it public, `due_at` when there is next something to do about it. `waiting_for`
     is what it waits for, in the tenant's words. `looked_epoch` is the newest restore epoch in which it cannot have been
-    sent without our knowing.
+    sent without our knowing. `finish_at` is when there is next something to finish, once it is published.
     """
 
     __tablename__ = "publications"
@@ -343,6 +348,12 @@ class Publication(Base):
         Index("publications_newest_idx", "tenant_id", text("created_at desc")),
         Index(None, "post_id"),
         Index(None, "connection_id"),
+        Index(
+            "publications_finish_idx",
+            "platform",
+            "finish_at",
+            postgresql_where=text("state = 'published' and finish_at is not null"),
+        ),
         _one_of("state", State),
     )
     id: Mapped[str] = _id()
@@ -383,6 +394,7 @@ class Publication(Base):
     published_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = _now()
     looked_epoch: Mapped[int] = mapped_column(default=0, server_default="0")
+    finish_at: Mapped[datetime | None] = mapped_column(server_default=_NOW)
 
 
 class PublicationMove(Base):

@@ -108,6 +108,26 @@ def set_url(session: Session, publication_id: str, url: str) -> None:
     session.execute(update(Publication).where(Publication.id == publication_id).values(url=url))
 
 
+def to_finish(
+    session: Session, platforms: Collection[str], *, now: datetime, until: datetime, limit: int
+) -> list[Publication]:
+    """Claims, until `until`, published ones of these platforms that have something left to do."""
+    chosen = (
+        select(Publication.id)
+        .where(Publication.state == State.PUBLISHED, Publication.platform.in_(platforms), Publication.finish_at <= now)
+        .order_by(Publication.finish_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    statement = update(Publication).where(Publication.id.in_(chosen)).values(finish_at=until).returning(Publication)
+    return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def finish_again(session: Session, publication_id: str, at: datetime | None) -> None:
+    """When to go on; None where nothing is left."""
+    session.execute(update(Publication).where(Publication.id == publication_id).values(finish_at=at))
+
+
 def wake(session: Session, connection_id: str, now: datetime) -> None:
     """What waited for that connection to be connected again is due now, but never before its rule wants it."""
     theirs = select(Post.id).where(Post.connection_id == connection_id)

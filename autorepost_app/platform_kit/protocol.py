@@ -116,12 +116,14 @@ class OAuthSpec:
     """OAuth as data. `scopes` and `needed_scopes` are by login; a login is a way in (most platforms have one).
 
     `refresh_margin` is the share of a token's life left at which it is refreshed; `refresh_min_age_seconds` the age
-    below which the platform refuses to.
+    below which the platform refuses to. `registrations` are logins for which we may be registered apart, by the
+    settings AUTOREPOST_<PLATFORM>_<LOGIN>_CLIENT_ID and _CLIENT_SECRET; without them they share the one.
     """
 
     logins: tuple[str, ...]
     scopes: Mapping[str, tuple[str, ...]]
     needed_scopes: Mapping[str, frozenset[str]]
+    registrations: frozenset[str] = frozenset()
     refresh_margin: float = 0.1
     refresh_min_age_seconds: float = 0.0
 
@@ -131,11 +133,13 @@ class OAuthSpec:
 
 @dataclass(frozen=True, slots=True)
 class Downloaded:
-    """The file as fetched, already on disk and complete. `full_caption` is the uncut text where it came along."""
+    """The file as fetched, already on disk and complete. `full_caption` is the uncut text where it came along, `cover`
+    the file of the post's cover picture, of any kind."""
 
     size_bytes: int
     sha256: str
     full_caption: str | None = None
+    cover: Path | None = None
 
 
 class Source(Protocol):
@@ -196,12 +200,22 @@ KeepHandles = Callable[[Handles], None]
 """Commits these names to the database before it returns; they are merged over the earlier ones."""
 
 
+class Picture(Protocol):
+    """A cover in the store, a JPEG."""
+
+    def read(self) -> bytes: ...
+
+    def public_url(self, ttl_seconds: float) -> str:
+        """As of a MediaFile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """One publication as a destination sees it.
 
     `marker` is short, unique to the publication and may be put where only the owner sees it.
-    `first_sent_at` is when the first commit of this publication was intended, None before.
+    `first_sent_at` is when the first commit of this publication was intended, None before. `cover` is the picture that
+    the post had at its source, or one of its own.
     """
 
     publication_id: str
@@ -211,6 +225,7 @@ class Delivery:
     media: MediaFile
     options: Mapping[str, object] = field(default_factory=dict)
     first_sent_at: datetime | None = None
+    cover: Picture | None = None
     report: Callable[[str, float], None] = lambda _step, _fraction: None
 
 
@@ -328,6 +343,16 @@ class Destination(Protocol):
         """
 
 
+class Finisher(Protocol):
+    """What a destination may do once a post is live. Nothing here can change that it is."""
+
+    def finish(self, delivery: Delivery, handles: Handles, external_id: str) -> tuple[str, ...]:
+        """The steps that are left, and notes for the creator on what could not be done. May be repeated.
+
+        Raises PlatformFault where going on later may help.
+        """
+
+
 # -------------------------------------------------------------------------------------------------------- manifests
 
 
@@ -433,16 +458,20 @@ class ReconcilePlan:
 
 @dataclass(frozen=True, slots=True)
 class DestinationSpec:
-    """`check_options` raises UserError where choices that are fine alone do not go together. `marked`: a post carries
-    our marker, so that a search can take no other publication's post for it."""
+    """`check_options` raises UserError for choices that do not go together, or not with that login.
+
+    `marked`: a post carries our marker, so that a search can take no other publication's post for it. `finishes`: its
+    parts have a finisher.
+    """
 
     key_kind: KeyKind
     media: MediaLimits
     text: TextSpec
     options: tuple[Option, ...]
     reconcile: ReconcilePlan
-    check_options: Callable[[Mapping[str, object]], None] = lambda _options: None
+    check_options: Callable[[Mapping[str, object], str], None] = lambda _options, _login: None
     marked: bool = False
+    finishes: bool = False
     secret_handles: frozenset[str] = frozenset()
     needs_public_url: Callable[[str], bool] = lambda _login: False
     pool_slots: int = 10
@@ -450,7 +479,8 @@ class DestinationSpec:
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """`polls_per_minute` is the limit for the whole app; `poll_gap_seconds` how long one account is left alone.
+    """`polls_per_minute` is the limit for the whole app; `poll_gap_seconds` how long one account is left alone, and
+    `pulse_gap_seconds` how long its pulse is. At most `pinned_most` old posts come before the newest.
 
     `chain_codes` are the verdict codes of a download that say nothing of the post: no file comes for anybody now.
     """
@@ -458,18 +488,24 @@ class SourceSpec:
     polls_per_minute: int
     page_size: int
     poll_gap_seconds: float = 60.0
+    pulse_gap_seconds: float = 20.0
+    pinned_most: int = 0
     pool_slots: int = 10
     chain_codes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What the wiring gives a platform to build its parts: addresses by host name, our registration, the time."""
+    """What the wiring gives a platform to build its parts: addresses by host name, our registration, the time.
+
+    `apps` are further registrations, by the login that has one of its own (`OAuthSpec.registrations`).
+    """
 
     urls: Mapping[str, str]
     app: AppCredentials
     clock: Clock
     meter: Meter = field(default_factory=Unmetered)
+    apps: Mapping[str, AppCredentials] = field(default_factory=dict)
     timeout_seconds: float = 30.0
 
 
@@ -478,6 +514,7 @@ class Parts:
     authoriser: Authoriser
     source: Source | None = None
     destination: Destination | None = None
+    finisher: Finisher | None = None
     close: Callable[[], None] = lambda: None
 
 

@@ -44,6 +44,21 @@ class StoredMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredPicture:
+    """A cover in the store, as the platform kit's Picture."""
+
+    key: str
+    store: Store = field(repr=False)
+    links: Links = field(repr=False)
+
+    def read(self) -> bytes:
+        return b"".join(self.store.stream(self.key))
+
+    def public_url(self, ttl_seconds: float) -> str:
+        return self.store.presign_get(self.key, ttl_seconds) or self.links.address(self.key, ttl_seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """The deadline of one intent by this process's own monotonic clock (exactly-once R2)."""
 
@@ -66,12 +81,15 @@ class Loaded:
     row: Publication
     attempt: Attempt
     rendition: Rendition
+    cover_key: str | None
 
 
 def load(session: Session, publication_id: str, attempt_id: str) -> Loaded:
     row = publications.get(session, publication_id)
     rendition = posts.rendition(session, str(row.rendition_id))
-    return Loaded(row, publications.attempt(session, attempt_id), rendition)
+    original = posts.original_of(session, row.post_id)
+    cover_key = original.thumbnail_key if original is not None else None
+    return Loaded(row, publications.attempt(session, attempt_id), rendition, cover_key)
 
 
 def check_frozen(loaded: Loaded) -> None:
@@ -102,6 +120,7 @@ def delivery_of(house: House, loaded: Loaded, grant: Grant, report: Callable[[st
         media=media,
         options=options,
         first_sent_at=row.first_sent_at,
+        cover=StoredPicture(loaded.cover_key, house.store, house.links) if loaded.cover_key else None,
         report=report,
     )
 

@@ -51,6 +51,31 @@ def poll_due(house: House, scope: SystemScope, *, limit: int, workers: int = 16)
         return list(pool.map(lambda connection: detect(house, scope, connection), chosen))
 
 
+def feel_pulses(house: House, scope: SystemScope, *, limit: int, workers: int = 16) -> int:
+    """Asks the sources that rest between two polls for a sign of life, on its own budget; how many are to be polled
+    for it now. It hints and decides nothing: a pulse that fails or lies delays a post to the next poll."""
+    chosen: list[Connection] = []
+    with house.db.system(scope) as session:
+        for platform in house.platforms.sources():
+            gap = timedelta(seconds=house.platforms.source_spec(platform).pulse_gap_seconds)
+            chosen += connections.next_to_pulse(session, platform=platform, now=house.clock(), gap=gap, limit=limit)
+    if not chosen:
+        return 0
+    with ThreadPoolExecutor(max_workers=min(workers, len(chosen)), thread_name_prefix="pulse") as pool:
+        return sum(pool.map(lambda connection: _pulse_changed(house, scope, connection), chosen))
+
+
+def _pulse_changed(house: House, scope: SystemScope, connection: Connection) -> bool:
+    try:
+        pulse = house.platforms.source(connection.platform).pulse(tokens.grant_for(house, scope, connection.id))
+    except PlatformFault:
+        return False
+    changed = pulse is not None and connection.pulse is not None and pulse != connection.pulse
+    with house.db.system(scope) as session:
+        connections.keep_pulse(session, connection.id, pulse, poll_now=changed)
+    return changed
+
+
 def ask_now(house: House, scope: Scope) -> None:
     """The scope's sources are due, whenever they were asked last: somebody says that there is something new."""
     with house.db.session(scope) as session:
@@ -88,6 +113,7 @@ def _unknown_posts(
 ) -> Iterator[SourcePost]:
     """The posts we do not have, newest first: page by page until one we know, or one from before the connection."""
     source = house.platforms.source(connection.platform)
+    pinned_most = house.platforms.source_spec(connection.platform).pinned_most
     grant = tokens.grant_for(house, scope, connection.id)
     cursor, pages_left = None, pages_at_least
     while True:
@@ -100,7 +126,9 @@ def _unknown_posts(
             known = posts.known_ids(session, connection, [post.external_post_id for post in page.posts])
         yield from (post for post in page.posts if post.external_post_id not in known)
         cursor, pages_left = page.next_cursor, pages_left - 1
-        caught_up = bool(known) or any(post.posted_at < connection.watermark_at for post in page.posts)
+        old = [p for p in page.posts if p.external_post_id in known or p.posted_at < connection.watermark_at]
+        # pinned posts stand before newer ones, so that a few old ones do not mean that the rest is old
+        caught_up = len(old) > pinned_most or len(old) == len(page.posts) > 0
         if cursor is None or (caught_up and pages_left <= 0):
             return
 
@@ -123,8 +151,7 @@ def _poll_failed(house: House, scope: SystemScope, connection: Connection, fault
 
 def _gap_seconds(house: House, connection: Connection) -> float:
     """How long to leave a source alone after a poll that went well."""
-    spec = house.platforms.manifest(connection.platform).source
-    return spec.poll_gap_seconds if spec is not None else 60.0
+    return house.platforms.source_spec(connection.platform).poll_gap_seconds
 
 
 def _post_row(connection: Connection, post: SourcePost, now: datetime) -> dict[str, Any]:

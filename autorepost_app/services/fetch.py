@@ -23,6 +23,7 @@ from autorepost_app.media.errors import MediaFault, MediaRejected
 from autorepost_app.media.files import hash_file
 from autorepost_app.media.inspect import inspect
 from autorepost_app.media.keys import original_key, thumbnail_key
+from autorepost_app.media.pictures import save_jpeg
 from autorepost_app.media.transcode import make_thumbnail
 from autorepost_app.persistence import ledger, posts, publications
 from autorepost_app.persistence.engine import Session
@@ -145,7 +146,8 @@ def _keep(
     house: House, scope: SystemScope, post: Post, file: Path, downloaded: Downloaded, facts: MediaFacts, seconds: float
 ) -> Original:
     tenant = UUID(post.tenant_id)
-    thumbnail = _thumbnail(house, tenant, file, downloaded.sha256, facts)
+    cover = _cover(house, tenant, downloaded)
+    thumbnail = cover or _thumbnail(house, tenant, file, downloaded.sha256, facts)
     stored = house.store.put_file(file, original_key(tenant, downloaded.sha256), consume=True)
     with house.db.system(scope) as session:
         if downloaded.full_caption:
@@ -165,6 +167,20 @@ def _keep(
                 "fetch_seconds": seconds,
             },
         )
+
+
+def _cover(house: House, tenant: UUID, downloaded: Downloaded) -> str | None:
+    """The picture that the post had at its source, as a JPEG; None where there is none that can be read."""
+    if downloaded.cover is None:
+        return None
+    picture = downloaded.cover.with_name("cover.jpg")
+    try:
+        save_jpeg(downloaded.cover, picture)
+    except MediaFault:
+        return None
+    key = thumbnail_key(tenant, downloaded.sha256)
+    house.store.put_file(picture, key, consume=True)
+    return key
 
 
 def _thumbnail(house: House, tenant: UUID, file: Path, sha256: str, facts: MediaFacts) -> str | None:

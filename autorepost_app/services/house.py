@@ -16,7 +16,15 @@ from autorepost_app.media.binaries import Binaries
 from autorepost_app.media.store import Store
 from autorepost_app.persistence.engine import Database
 from autorepost_app.persistence.secrets import Vault
-from autorepost_app.platform_kit.protocol import AppCredentials, Destination, DestinationSpec, Parts, Platform, Source
+from autorepost_app.platform_kit.protocol import (
+    AppCredentials,
+    Destination,
+    DestinationSpec,
+    Parts,
+    Platform,
+    Source,
+    SourceSpec,
+)
 
 
 class Links(Protocol):
@@ -35,7 +43,7 @@ class Platforms:
 
     manifests: Mapping[str, Platform]
     parts_of: Callable[[str], Parts] = field(repr=False)
-    app_of: Callable[[str], AppCredentials] = field(repr=False)
+    apps_of: Callable[[str], Mapping[str, AppCredentials]] = field(repr=False)
 
     def manifest(self, key: str) -> Platform:
         """Raises UserError for a platform that is not installed."""
@@ -52,16 +60,22 @@ class Platforms:
         self.manifest(key)
         return self.parts_of(key)
 
-    def app(self, key: str) -> AppCredentials:
-        """Our own registration. Raises UserError when its credentials are missing."""
+    def apps(self, key: str) -> Mapping[str, AppCredentials]:
+        """Our own registrations by login, "" for the common one. Raises UserError when that is missing."""
         self.manifest(key)
-        return self.app_of(key)
+        return self.apps_of(key)
 
     def source(self, key: str) -> Source:
         source = self.parts(key).source
         if source is None:
             raise UserError(f"{self.manifest(key).name} cannot be a source.", field="platform")
         return source
+
+    def source_spec(self, key: str) -> SourceSpec:
+        spec = self.manifest(key).source
+        if spec is None:
+            raise UserError(f"{self.manifest(key).name} cannot be a source.", field="platform")
+        return spec
 
     def destination(self, key: str) -> Destination:
         destination = self.parts(key).destination

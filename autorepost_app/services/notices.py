@@ -8,7 +8,7 @@ that was given since is left alone.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,7 +20,7 @@ from autorepost_app.persistence import ledger, notices
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Connection
 from autorepost_app.persistence.models import Notice as Row
-from autorepost_app.platform_kit.protocol import Hook, NoticeKind
+from autorepost_app.platform_kit.protocol import AppCredentials, Hook, NotGenuine, Notice, NoticeKind
 from autorepost_app.services import tokens
 from autorepost_app.services.house import House
 
@@ -55,7 +55,7 @@ def receive(
 ) -> Received:
     """Keeps what the platform told. Raises NotGenuine, and UserError where the platform is not set up."""
     now = house.clock()
-    notice = hook.read(headers, body, house.platforms.app(platform), now)
+    notice = _read(hook, headers, body, list(house.platforms.apps(platform).values()), now)
     values = {
         "platform": platform,
         "key": notice.key,
@@ -69,6 +69,16 @@ def receive(
     with house.db.system(scope) as session:
         kept = notices.keep(session, values)
     return Received(kept.code if hook.confirms else None)
+
+
+def _read(hook: Hook, headers: Mapping[str, str], body: bytes, apps: Sequence[AppCredentials], now: datetime) -> Notice:
+    """Whichever of our registrations it was signed for. Raises NotGenuine where it was none."""
+    for app in apps[:-1]:
+        try:
+            return hook.read(headers, body, app, now)
+        except NotGenuine:
+            continue
+    return hook.read(headers, body, apps[-1], now)
 
 
 def deletion(house: House, scope: SystemScope, platform: str, code: str) -> Deletion | None:

@@ -113,6 +113,7 @@ class _Sending:
         self.scope = scope
         self.lease = lease
         self.progress = progress
+        self.began_at = house.clock()
         self.stayed_at = time.monotonic()
         self.profile_url: str | None = None
         with house.db.system(scope) as session:
@@ -261,7 +262,7 @@ class _Sending:
             except PlatformFault as fault:
                 verdict = fault.verdict
         if isinstance(verdict, Reconnect):
-            tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, verdict)
+            tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, verdict, began_at=self.began_at)
         return replace(outcome, verdict=verdict)
 
     def _bind_link(self, destination: Destination, delivery: Delivery, outcome: Done) -> None:
@@ -366,7 +367,7 @@ class _Sending:
     def _step_back(self, verdict: Verdict) -> None:
         """Nothing was sent: wait, or end with the reason."""
         if isinstance(verdict, Reconnect):
-            tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, verdict)
+            tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, verdict, began_at=self.began_at)
         now = self.house.clock()
         with self.house.db.system(self.scope) as session:
             verdict = self._for_everyone(session, verdict)

@@ -16,7 +16,7 @@ from autorepost_app.domain.rules import Filter, Rule, RuleDestination, Take, dec
 from autorepost_app.persistence import connections, ledger, posts, publications
 from autorepost_app.persistence import rules as kept
 from autorepost_app.persistence.engine import Session
-from autorepost_app.persistence.models import Publication
+from autorepost_app.persistence.models import Connection, Publication
 from autorepost_app.persistence.models import Rule as RuleRow
 from autorepost_app.persistence.models import RuleDestination as DestinationRow
 from autorepost_app.platform_kit.options import checked_options
@@ -44,7 +44,7 @@ def make_rule(
     with house.db.tenant(scope) as session:
         source = kept.hold_source(session, source_connection_id)
         house.platforms.source(source.platform)
-        checked = [_checked(house, connections.get(session, each.connection_id).platform, each) for each in wanted]
+        checked = [_checked(house, connections.get(session, each.connection_id), each) for each in wanted]
         rule = kept.add(
             session,
             {
@@ -192,12 +192,13 @@ def _tell(house: House, session: Session, scope: TenantScope, rule: RuleRow, wha
     )
 
 
-def _checked(house: House, platform: str, wanted: RuleDestination) -> dict[str, Any]:
+def _checked(house: House, connection: Connection, wanted: RuleDestination) -> dict[str, Any]:
     """A rule's destination as it is kept. Raises UserError that names the field."""
     check_template(wanted.template)
-    spec, name = house.platforms.destination_spec(platform), house.platforms.manifest(platform).name
+    spec = house.platforms.destination_spec(connection.platform)
+    name = house.platforms.manifest(connection.platform).name
     options = checked_options(spec.options, wanted.options, name)
-    spec.check_options(options)
+    spec.check_options(options, connection.login)
     return {"connection_id": wanted.connection_id, "template": wanted.template, "options": options}
 
 

@@ -6,6 +6,7 @@ by an advisory lock; the row is read again under it; the answer is stored before
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from autorepost_app.domain.connections import ConnectionStatus, refresh_due
@@ -43,10 +44,15 @@ def renew(house: House, scope: SystemScope, connection_id: str, stale: Grant) ->
     return _grant(house, _refreshed(house, scope, connection, old_serves=False))
 
 
-def needs_reconnect(house: House, scope: SystemScope, connection_id: str, verdict: Reconnect) -> None:
-    """Stops the connection's work and tells the tenant, once."""
+def needs_reconnect(
+    house: House, scope: SystemScope, connection_id: str, verdict: Reconnect, *, began_at: datetime | None = None
+) -> None:
+    """Stops the connection's work and tells the tenant, once. A refusal of work that `began_at` a time before its
+    person connected anew says nothing about the new grant."""
     with house.db.system(scope) as session:
-        ask_again(house, session, connections.lock(session, connection_id), verdict)
+        row = connections.lock(session, connection_id)
+        if began_at is None or row.consented_at <= began_at:
+            ask_again(house, session, row, verdict)
 
 
 def ask_again(house: House, session: Session, connection: Connection, verdict: Reconnect) -> None:

@@ -27,6 +27,13 @@ def section(manifest: Platform) -> str:
         f"\n# Your app's registration at {manifest.name}: its secret.",
         f"#{key}_CLIENT_SECRET=",
     ]
+    for login in sorted(manifest.oauth.registrations):
+        apart = f"{key}_{login.upper()}"
+        lines += [
+            f"\n# A registration of its own for the login {login}; without it, the one above serves.",
+            f"#{apart}_CLIENT_ID=",
+            f"#{apart}_CLIENT_SECRET=",
+        ]
     for host in manifest.hosts:
         lines += [
             f"\n# {manifest.name}'s server, or another that stands in for it.",

@@ -23,7 +23,7 @@ from autorepost_app.platforms.instagram.graph import Graph
 
 def build(reach: Reach) -> Parts:
     # Meta registers an app once for each login; until both can be set up, one registration serves both.
-    return assemble(reach, dict.fromkeys(OAUTH.logins, reach.app))
+    return assemble(reach, {login: reach.apps.get(login, reach.app) for login in OAUTH.logins})
 
 
 def assemble(reach: Reach, apps: Mapping[str, AppCredentials]) -> Parts:

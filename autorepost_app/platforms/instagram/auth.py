@@ -41,6 +41,7 @@ OAUTH: Final = OAuthSpec(
         INSTAGRAM: frozenset(SCOPES[INSTAGRAM]),
         FACEBOOK: frozenset(SCOPES[FACEBOOK]) - {"business_management"},
     },
+    registrations=frozenset({FACEBOOK}),
     # Half of 60 days: a month of trouble on either side still leaves time, and a token lost is lost for good.
     refresh_margin=0.5,
     refresh_min_age_seconds=86_400.0,

@@ -83,7 +83,7 @@ class InstagramDestination:
         if options.is_paid_partnership(chosen) and grant.login != FACEBOOK:
             raise refusals.paid_partnership_needs_page()
         where = {"upload_type": "resumable"} if grant.login == FACEBOOK else {"video_url": _public_url(delivery)}
-        fields = options.form_fields(chosen, delivery.media.facts.duration_seconds)
+        fields = {**options.form_fields(chosen, delivery.media.facts.duration_seconds), **_kept_cover(delivery)}
         form = {"media_type": "REELS", "caption": delivery.text.body, **fields, **where}
         account = grant.account.external_id
         path = edge(grant, "media")
@@ -274,6 +274,16 @@ class InstagramDestination:
 
 def _working(waited_seconds: float) -> NotReady:
     return NotReady("Instagram is working on the video.", limits.poll_after_seconds(waited_seconds))
+
+
+def _kept_cover(delivery: Delivery) -> dict[str, str]:
+    """The source's cover where it is wanted and can be fetched from here: a Reel without it is still a Reel."""
+    if delivery.cover is None or not delivery.options.get("keep_cover") or delivery.options.get("cover_url"):
+        return {}
+    try:
+        return {"cover_url": delivery.cover.public_url(limits.PUBLIC_URL_SECONDS)}
+    except UserError:
+        return {}
 
 
 def _public_url(delivery: Delivery) -> str:

@@ -21,6 +21,7 @@ import regex
 
 from autorepost_app.domain.errors import UserError
 from autorepost_app.platform_kit.options import Option, OptionKind
+from autorepost_app.platforms.instagram.auth import FACEBOOK
 
 COLLABORATORS_AT_MOST: Final = 3
 SPONSORS_AT_MOST: Final = 2
@@ -52,6 +53,13 @@ OPTIONS: Final = (
         kind=OptionKind.TEXT,
         most=2000,
         description="The public https address of a JPEG of at most 8 MB. It is taken instead of a moment of the video.",
+    ),
+    Option(
+        name="keep_cover",
+        label="Keep the post's cover",
+        default=False,
+        carried="The cover picture that the post has where it came from.",
+        description="Where Instagram can fetch it from here; else Instagram chooses a moment itself.",
     ),
     Option(
         name="collaborators",
@@ -120,8 +128,8 @@ OPTIONS: Final = (
 )
 
 
-def check_options(options: Mapping[str, object]) -> None:
-    """Raises UserError for choices that Instagram would refuse, alone or together."""
+def check_options(options: Mapping[str, object], login: str) -> None:
+    """Raises UserError for choices that Instagram would refuse, alone, together or with that login."""
     for name in ("collaborators", "user_tags"):
         _check_each(options, name, _USERNAME, "Give usernames of Instagram, such as ada.bakes.")
     _check_each(options, "sponsor_ids", _NUMBER, "Give the numbers of Instagram accounts.")
@@ -132,6 +140,12 @@ def check_options(options: Mapping[str, object]) -> None:
             "A trial Reel cannot have collaborators.",
             remedy="Invite nobody, or turn off “Trial Reel”.",
             field="collaborators",
+        )
+    if is_paid_partnership(options) and login != FACEBOOK:
+        raise UserError(
+            "Instagram labels a paid partnership only for accounts that are connected through Facebook.",
+            remedy="Connect the account through Facebook, or turn off “Paid partnership”.",
+            field="is_paid_partnership",
         )
     if options.get("sponsor_ids") and not options.get("is_paid_partnership"):
         raise UserError(

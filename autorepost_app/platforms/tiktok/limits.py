@@ -57,6 +57,12 @@ SEE_SECONDS: Final = 20.0
 PROBE_SECONDS: Final = 60.0
 """The longest one look at a canary may take [U]: a page and the first 10 kB of a file."""
 
+COVER_BYTES: Final = 10 << 20
+"""A cover picture larger than this is none [U]."""
+
+PINNED_MOST: Final = 3
+"""Posts that a creator may pin to the top of their profile [C]; whether lists begin with them is undocumented."""
+
 SOFT_BLOCK_SECONDS: Final = 1800.0
 """The pause after TikTok's pages stop being readable [U]: asking again at once makes a soft block last."""
 
@@ -75,6 +81,7 @@ QUOTAS: Final = (
     # No limit of these is documented; a sudden many of them is the first sign of a fault of ours, or of a soft block.
     QuotaRule("tokens", "TikTok sign-ins and renewals", "app", dict.fromkeys(TOKEN_CALLS, 1), None),
     QuotaRule("pages", "TikTok pages asked for their file", "app", {"video.page": 1}, None, unit="pages"),
+    QuotaRule("covers", "TikTok cover pictures", "app", {"video.cover": 1}, None, unit="pictures"),
 )
 
-SOURCE: Final = SourceSpec(polls_per_minute=POLLS_PER_MINUTE, page_size=PAGE_SIZE)
+SOURCE: Final = SourceSpec(polls_per_minute=POLLS_PER_MINUTE, page_size=PAGE_SIZE, pinned_most=PINNED_MOST)

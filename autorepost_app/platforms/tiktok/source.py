@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import PlatformFault
@@ -61,7 +62,23 @@ class TikTokSource:
             fetched = fetch(self._job(grant, post, target), progress)
         except PlatformFault as fault:
             raise self._second_opinion(grant, post, fault) from fault
-        return Downloaded(target.stat().st_size, _sha256(target), fetched.full_caption)
+        cover = self._cover(post, target.with_name(f"{target.name}.cover"))
+        return Downloaded(target.stat().st_size, _sha256(target), fetched.full_caption, cover)
+
+    def _cover(self, post: SourcePost, target: Path) -> Path | None:
+        """The cover picture, which nothing depends on. Its address is TikTok's own, signed and short-lived."""
+        address = urlsplit(post.cover_url or "")
+        ours = urlsplit(self._www.url(""))
+        if not (address.scheme == "https" or (address.scheme, address.netloc) == (ours.scheme, ours.netloc)):
+            return None
+        try:
+            answer = self._www.call("GET", str(post.cover_url), counts="video.cover", timeout_seconds=10.0)
+        except PlatformFault:
+            return None
+        if not answer.is_success or not 0 < len(answer.content) <= limits.COVER_BYTES:
+            return None
+        target.write_bytes(answer.content)
+        return target
 
     def pulse(self, grant: Grant) -> str | None:
         """The number of public posts. A post made while another is removed leaves it as it was: a hint, no proof.

@@ -15,9 +15,11 @@ def build(reach: Reach) -> Parts:
     client = new_client(reach.timeout_seconds)
     accounts, oauth, data = (Api(client, reach.urls[host], NAME, reach.meter) for host in ("ACCOUNTS", "OAUTH", "API"))
     www_url = reach.urls["WWW"].rstrip("/")
+    destination = YouTubeDestination(data, www_url, reach.clock)
     return Parts(
         authoriser=YouTubeAuthoriser(accounts, oauth, data, www_url, reach.app, reach.clock),
-        destination=YouTubeDestination(data, www_url, reach.clock),
+        destination=destination,
+        finisher=destination,
         close=client.close,
     )
 
@@ -42,6 +44,7 @@ PLATFORM = Platform(
         check_options=check_options,
         reconcile=limits.RECONCILE,
         marked=True,
+        finishes=True,
         secret_handles=frozenset({SESSION}),
     ),
 )

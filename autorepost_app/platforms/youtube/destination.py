@@ -133,14 +133,12 @@ class YouTubeDestination:
     def search(self, delivery: Delivery, since: datetime) -> Finding:
         return self.uploads.search(delivery, since)
 
-    def finish(
-        self, delivery: Delivery, handles: Handles, external_id: str, cover: bytes | None = None
-    ) -> tuple[str, ...]:
+    def finish(self, delivery: Delivery, handles: Handles, external_id: str) -> tuple[str, ...]:
         """What follows a publication: playlist, cover, and what YouTube makes of the video. Notes for its creator.
 
         May be repeated. Raises PlatformFault where going on later may help: the publication stays published.
         """
-        return Finishing(self.data).finish(delivery, external_id, cover)
+        return Finishing(self.data).finish(delivery, external_id)
 
     # ---- the upload session
 

@@ -30,7 +30,7 @@ _PICTURES: Final = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "ima
 class Finishing:
     data: DataApi
 
-    def finish(self, delivery: Delivery, video_id: str, cover: bytes | None) -> tuple[str, ...]:
+    def finish(self, delivery: Delivery, video_id: str) -> tuple[str, ...]:
         video = self._video(delivery, video_id)
         if video is None:
             return ("The video is no longer on the channel.",)
@@ -41,7 +41,7 @@ class Finishing:
         notes = [*self._scheduled(delivery), *self._added(delivery, video_id)]
         if not _is_processed(video):
             return (*notes, *self._not_processed(delivery))
-        return (*notes, *self._covered(delivery, video_id, cover))
+        return (*notes, *self._covered(delivery, video_id))
 
     def _video(self, delivery: Delivery, video_id: str) -> Mapping[str, Any] | None:
         found = self.data.read("videos.list", delivery.grant, {"part": "status,processingDetails", "id": video_id})
@@ -82,9 +82,10 @@ class Finishing:
 
     # ---- the cover
 
-    def _covered(self, delivery: Delivery, video_id: str, cover: bytes | None) -> Iterator[str]:
-        if cover is None or not yes(delivery.options, "cover"):
+    def _covered(self, delivery: Delivery, video_id: str) -> Iterator[str]:
+        if delivery.cover is None or not yes(delivery.options, "cover"):
             return
+        cover = delivery.cover.read()
         kind = next((kind for head, kind in _PICTURES if cover.startswith(head)), None)
         if kind is None or len(cover) > COVER_LIMIT_BYTES:
             yield "The cover was not set: YouTube takes a JPEG or PNG of at most 50 MB."

@@ -120,7 +120,7 @@ _PLAYLIST: Final = regex.compile(r"(?!(?:UU|LL|WL|HL)(?:[A-Za-z0-9_-]{22})?$)[A-
 # --------------------------------------------------------------------------------------------------------- checking
 
 
-def check_options(options: Mapping[str, object]) -> None:
+def check_options(options: Mapping[str, object], _login: str = "") -> None:
     """Raises UserError for what YouTube would refuse, or do otherwise than it reads."""
     if chosen(options, "publish_at") and chosen(options, "privacy") != "private":
         raise UserError(

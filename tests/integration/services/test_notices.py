@@ -46,7 +46,7 @@ class Caller:
 
     @property
     def secret(self) -> str:
-        return str(self.world.house.platforms.app("x").client_secret)
+        return str(self.world.house.platforms.apps("x")[""].client_secret)
 
     def signed(self, kind: str, account: str, key: str = "1", at: datetime | None = None, **more: Any) -> str:
         moment = int((at or self.world.clock()).timestamp())
@@ -163,7 +163,7 @@ def test_a_caller_that_hangs_up_in_the_middle_leaves_nothing(world: Any, caller:
 
 def test_a_platform_whose_registration_is_missing_is_asked_to_come_again(world: Any, caller: Caller) -> None:
     genuine = caller.signed("other", "somebody")
-    world.house.platforms.app_of.__self__._settings.platforms.clear()
+    world.house.platforms.apps_of.__self__._settings.platforms.clear()
 
     assert caller.post(genuine).status_code == 503
     assert kept(world) == 0

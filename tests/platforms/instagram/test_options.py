@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from autorepost_app.domain.errors import HandleDead, PlatformFault, Rejected, UserError
 from autorepost_app.platform_kit.options import OptionKind, checked_options
 from autorepost_app.platforms.instagram import PLATFORM
+from autorepost_app.platforms.instagram.auth import FACEBOOK, INSTAGRAM
 from autorepost_app.platforms.instagram.options import OPTIONS, check_options, form_fields
 
 EVERYTHING = {
@@ -47,7 +48,7 @@ AS_FORM = {
 def test_the_defaults_ask_for_nothing_special() -> None:
     defaults = {option.name: option.default for option in OPTIONS}
     assert form_fields(defaults, 9.0) == form_fields({}, 9.0) == {"share_to_feed": "true"}
-    check_options(defaults)
+    check_options(defaults, FACEBOOK)
 
 
 def test_every_default_is_a_value_that_its_option_takes() -> None:
@@ -102,7 +103,7 @@ def test_a_value_that_is_none_is_refused_by_its_name(name: str, value: object) -
 )
 def test_what_instagram_would_refuse_is_refused_when_it_is_chosen(chosen: dict[str, object], field: str) -> None:
     with pytest.raises(UserError) as caught:
-        check_options(chosen)
+        check_options(chosen, FACEBOOK)
     assert caught.value.field == field
     assert caught.value.remedy.endswith(".")
 
@@ -118,7 +119,9 @@ def test_what_instagram_would_refuse_is_refused_when_it_is_chosen(chosen: dict[s
     ],
 )
 def test_what_goes_together_is_accepted(chosen: dict[str, object]) -> None:
-    check_options({**chosen, "collaborators": [] if chosen.get("trial_reel") else chosen.get("collaborators", [])})
+    check_options(
+        {**chosen, "collaborators": [] if chosen.get("trial_reel") else chosen.get("collaborators", [])}, FACEBOOK
+    )
 
 
 def test_the_manifest_offers_and_checks_these_options() -> None:
@@ -239,3 +242,11 @@ def test_a_cover_that_instagram_does_not_take_says_what_would_be_taken(
     assert isinstance(caught.value.verdict, Rejected)
     assert caught.value.verdict.code == code
     assert "JPEG" in caught.value.verdict.remedy
+
+
+def test_a_paid_partnership_is_refused_for_a_login_that_cannot_label_it() -> None:
+    chosen = {"is_paid_partnership": True}
+    with pytest.raises(UserError, match="through Facebook") as refused:
+        check_options(chosen, INSTAGRAM)
+    assert refused.value.field == "is_paid_partnership"
+    check_options(chosen, FACEBOOK)

@@ -41,12 +41,32 @@ def test_the_file_arrives_whole_with_the_caption_uncut(tiktok, tmp_path):
     downloaded = fetch(tiktok, made, tmp_path / "original", lambda done, total: steps.append((done, total)))
     content = CLIP.read_bytes()
     assert (tmp_path / "original").read_bytes() == content
-    assert [path.name for path in tmp_path.iterdir()] == ["original"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["original", "original.cover"]
+    assert downloaded.cover == tmp_path / "original.cover"
+    assert downloaded.cover.read_bytes().startswith(b"\xff\xd8")
     assert downloaded.size_bytes == len(content)
     assert downloaded.sha256 == hashlib.sha256(content).hexdigest()
     assert downloaded.full_caption == caption
     assert steps[-1] == (len(content), len(content))
     assert steps == sorted(steps)
+
+
+@pytest.mark.parametrize("fault", ["read_error", "refuse"])
+def test_a_cover_that_does_not_come_holds_nothing_up(tiktok, tmp_path, fault):
+    made = tiktok.post()
+    tiktok.fault("video.cover", fault)
+    downloaded = fetch(tiktok, made, tmp_path / "original")
+    assert downloaded.cover is None
+    assert (tmp_path / "original").read_bytes() == CLIP.read_bytes()
+
+
+@pytest.mark.parametrize("address", [None, "", "http://127.0.0.1:9/cover.jpeg", "file:///etc/passwd", "gopher://x/"])
+def test_a_cover_at_an_address_that_is_not_tiktoks_is_left_alone(tiktok, tmp_path, address):
+    grant = tiktok.grant()
+    tiktok.post()
+    [post] = tiktok.parts.source.list_posts(grant).posts
+    downloaded = tiktok.parts.source.download(grant, replace(post, cover_url=address), tmp_path / "original", quietly)
+    assert downloaded.cover is None
 
 
 def test_a_target_with_template_characters_in_its_name_is_taken_literally(tiktok, tmp_path):

@@ -24,7 +24,7 @@ def posted(publish: Callable[..., Any], control: Any, **chosen: Any) -> dict[str
     spec = PLATFORM.destination
     assert spec is not None
     checked = checked_options(spec.options, chosen, PLATFORM.name)
-    spec.check_options(checked)
+    spec.check_options(checked, "default")
     publication = publish(text="my day at brand.com", **checked)
     publication.stage()
     assert isinstance(publication.commit(), Done)

@@ -71,6 +71,17 @@ class FileOnDisk:
 
 
 @dataclass
+class PictureInMemory:
+    content: bytes
+
+    def read(self) -> bytes:
+        return self.content
+
+    def public_url(self, ttl_seconds: float) -> str:
+        raise AssertionError("YouTube never fetches")
+
+
+@dataclass
 class Window:
     timeout_seconds: float = 10.0
     closed: bool = False
@@ -218,7 +229,8 @@ class Channel:
         return outcome.external_id
 
     def finish(self, video_id: str, cover: bytes | None = None) -> tuple[str, ...]:
-        return self.destination.finish(self.delivery, dict(self.handles), video_id, cover)
+        delivery = replace(self.delivery, cover=PictureInMemory(cover)) if cover is not None else self.delivery
+        return self.destination.finish(delivery, dict(self.handles), video_id)
 
     def choose(self, **options: object) -> None:
         self.delivery = replace(self.delivery, options={**self.delivery.options, **options})

@@ -21,7 +21,7 @@ def checked(**given: object) -> dict[str, object]:
     """As a rule is checked when it is saved."""
     options = checked_options(OPTIONS, given, "YouTube")
     assert PLATFORM.destination is not None
-    PLATFORM.destination.check_options(options)
+    PLATFORM.destination.check_options(options, "default")
     return options
 
 

@@ -311,7 +311,7 @@ def test_whatever_passes_our_checks_is_as_google_describes_it(
     assert spec is not None
     try:
         options = checked_options(spec.options, chosen, "YouTube")
-        spec.check_options(options)
+        spec.check_options(options, "default")
     except UserError:
         reject()
     body = video_resource(replace(a_delivery, options=options, text=spec.text.fit(words)[0]))

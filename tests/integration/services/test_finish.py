@@ -1,0 +1,122 @@
+"""What is left to do once a video is live is done later, by itself, and can never make it less live."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from autorepost_app.domain.publications import State
+from autorepost_app.domain.rules import RuleDestination
+from autorepost_app.services import finish, record, rules
+
+
+@pytest.fixture
+def live(world: Any, sandbox: Any) -> Any:
+    """One video, live on YouTube, whose rule wants the post's cover kept."""
+    made = world.connect_all()
+    rules.make_rule(
+        world.house,
+        world.scope,
+        name="covers",
+        source_connection_id=made["tiktok"].id,
+        destinations=[RuleDestination(made["youtube"].id, options={"cover": True})],
+    )
+    sandbox.post()
+    world.detect()
+    world.prepare()
+    assert world.settle("youtube").state == State.PUBLISHED
+    return world
+
+
+def notes(world: Any) -> list[str]:
+    found = record.recent_activity(world.house, world.scope)
+    return [each.text for each in found if each.kind == "publication.note"]
+
+
+def go_on(world: Any) -> int:
+    return finish.finish_due(world.house, world.system, limit=10)
+
+
+def test_the_posts_own_cover_is_set_once_youtube_has_processed_the_video(live: Any, sandbox: Any) -> None:
+    for _ in range(5):
+        go_on(live)
+        live.clock.advance(60)
+
+    assert sandbox.calls_now("youtube", "thumbnails.set") == 1
+    assert live.publication("youtube").finish_at is None
+    assert notes(live) == []
+    assert go_on(live) == 0
+
+
+def test_a_step_that_fails_now_is_done_later_and_the_video_stays_published(live: Any, sandbox: Any) -> None:
+    sandbox.fault("youtube", "thumbnails.set", "read_error", count=2)
+    for _ in range(12):
+        go_on(live)
+        assert live.publication("youtube").state == State.PUBLISHED
+        live.clock.advance(400)
+
+    assert sandbox.calls_now("youtube", "thumbnails.set") == 3
+    assert live.publication("youtube").finish_at is None
+
+
+def test_what_cannot_be_done_for_a_day_becomes_a_note_to_the_creator(live: Any, sandbox: Any) -> None:
+    sandbox.fault("youtube", "thumbnails.set", "read_error", count=None)
+    for _ in range(30):
+        go_on(live)
+        live.clock.advance(timedelta(hours=1).total_seconds())
+
+    [note] = notes(live)
+    assert note.startswith("YouTube: what was left to do was given up after a day")
+    row = live.publication("youtube")
+    assert (row.state, row.finish_at) == (State.PUBLISHED, None)
+
+
+def test_two_ticks_at_once_take_a_step_once(live: Any) -> None:
+    with live.house.db.system(live.system) as session:
+        session.connection().exec_driver_sql("update publications set finish_at = now() - interval '1 minute'")
+    assert go_on(live) == 1
+    assert go_on(live) == 0, "it is held until the first has had its time"
+
+
+def test_platforms_without_such_steps_are_never_asked(world: Any, sandbox: Any) -> None:
+    world.ready_made()
+    sandbox.post()
+    world.detect()
+    world.prepare()
+    assert world.settle("x").state == State.PUBLISHED
+
+    assert go_on(world) == 0
+
+
+# ------------------------------------------------------------------------------------------------- the cover itself
+
+
+def test_the_cover_of_the_source_is_kept_as_a_plain_picture(live: Any) -> None:
+    with live.house.db.system(live.system) as session:
+        key = session.connection().exec_driver_sql("select thumbnail_key from originals").scalar_one()
+    picture = Image.open(io.BytesIO(b"".join(live.house.store.stream(key))))
+    assert picture.format == "JPEG"
+    assert max(picture.size) <= 1920
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_reel_keeps_the_posts_cover_where_its_rule_says_so(world: Any, sandbox: Any, wanted: bool) -> None:
+    made = {key: world.connect(key) for key in ("tiktok", "instagram")}
+    rules.make_rule(
+        world.house,
+        world.scope,
+        name="reels",
+        source_connection_id=made["tiktok"].id,
+        destinations=[RuleDestination(made["instagram"].id, options={"keep_cover": wanted})],
+    )
+    sandbox.post()
+    world.detect()
+    world.prepare()
+    assert world.settle("instagram").state == State.PUBLISHED
+
+    [post] = sandbox.live("instagram")
+    assert ("cover_url" in post["details"]) is wanted
