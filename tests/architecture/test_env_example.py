@@ -30,8 +30,9 @@ def section(manifest: Platform) -> str:
     for login in sorted(manifest.oauth.registrations):
         apart = f"{key}_{login.upper()}"
         lines += [
-            f"\n# A registration of its own for the login {login}; without it, the one above serves.",
+            f"\n# A registration of its own for the login {login}, its public id; without it, the one above serves.",
             f"#{apart}_CLIENT_ID=",
+            "\n# And its secret.",
             f"#{apart}_CLIENT_SECRET=",
         ]
     for host in manifest.hosts:

@@ -82,7 +82,7 @@ def _patterns() -> _Patterns:
     # the longest first, since `com` would hide `community`
     tld = rf"(?:(?:xn--[a-z0-9-]+|{'|'.join(sorted(names, key=len, reverse=True))})(?=[^0-9a-zA-Z@+-]|$))"
     below = rf"(?:{_ANY}(?:{_ANY}|[_-])*(?<![_-])\.)*{_ANY}(?:{_ANY}|-)*(?<!-)\."
-    scheme = r"(?P<before>^|[^A-Za-z0-9@＠$#＃])(?P<scheme>https?://)?"
+    scheme = r"(?P<before>[^A-Za-z0-9@＠$#＃]|^)(?P<scheme>https?://)?"
     rest = rf"(?::[0-9]+)?(?P<path>/{_PATH})?(?:\?{_QUERY})?"
     return _Patterns(
         regex.compile(rf"{scheme}(?P<host>{below}{tld}){rest}", regex.IGNORECASE | regex.VERSION1),

@@ -52,7 +52,7 @@ def test_a_download_takes_the_second_way_by_itself(tiktok, browser, tmp_path):
     [post] = tiktok.parts.source.list_posts(grant).posts
     downloaded = tiktok.parts.source.download(grant, post, tmp_path / "o", quietly)
     assert downloaded.size_bytes == len(CLIP)
-    assert tiktok.asked()[-3:] == ["video.page", "video.page", "video.download"]
+    assert tiktok.asked()[-4:] == ["video.page", "video.page", "video.download", "video.cover"]
 
 
 def test_a_browser_that_solves_the_puzzle_reads_the_caption_too(tiktok, browser, tmp_path):
