@@ -90,11 +90,11 @@ def settle_unknown(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 )
 def look_after(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     here, scope = this_house(), SystemScope("look after")
-    told = notices.work(here, scope)
-    finished = finish.finish_due(here, scope, limit=_FINISHES_PER_TICK)
     for health in chains.look(here, scope):
         if not health.open:
             context.log.error(f"{health.platform} gives no files, {health.waiting} posts wait: {health.detail}")
+    told = notices.work(here, scope)
+    finished = finish.finish_due(here, scope, limit=_FINISHES_PER_TICK)
     return dg.SkipReason(f"{told} notices, {finished} posts looked after.")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from autorepost_app.domain.errors import PlatformFault, Verdict
+from autorepost_app.domain.errors import PlatformFault, UserError, Verdict
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.persistence import connections, ledger, publications
 from autorepost_app.persistence.engine import Session
@@ -66,6 +66,8 @@ def look(house: House, scope: SystemScope) -> list[Health]:
     for platform in asked:
         try:
             house.platforms.source(platform).probe()
+        except UserError:
+            continue  # not set up: the doctor says so, and there is nobody to look for
         except PlatformFault as fault:
             with house.db.system(scope) as session:
                 _close(house, session, platform, fault.verdict)

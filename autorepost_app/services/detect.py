@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from autorepost_app.domain.errors import PlatformFault, Reconnect, WaitUntil
+from autorepost_app.domain.errors import PlatformFault, Reconnect, TryAgain, UserError, WaitUntil
 from autorepost_app.domain.identity import Scope, SystemScope
 from autorepost_app.domain.posts import PostIdentity, SourcePost
 from autorepost_app.persistence import connections, posts
@@ -68,7 +68,7 @@ def feel_pulses(house: House, scope: SystemScope, *, limit: int, workers: int = 
 def _pulse_changed(house: House, scope: SystemScope, connection: Connection) -> bool:
     try:
         pulse = house.platforms.source(connection.platform).pulse(tokens.grant_for(house, scope, connection.id))
-    except PlatformFault:
+    except (PlatformFault, UserError):
         return False
     changed = pulse is not None and connection.pulse is not None and pulse != connection.pulse
     with house.db.system(scope) as session:
@@ -90,6 +90,9 @@ def detect(house: House, scope: SystemScope, connection: Connection) -> Detected
     except PlatformFault as fault:
         _poll_failed(house, scope, connection, fault)
         return Detected(connection.id, fault=fault.verdict.text)
+    except UserError as error:  # its platform is not set up any more, which is no reason to leave the others alone
+        _poll_failed(house, scope, connection, PlatformFault(TryAgain(error.text, error.remedy, "set_up")))
+        return Detected(connection.id, fault=str(error))
     now = house.clock()
     with house.db.system(scope) as session:
         kept.hold_source(session, connection.id)

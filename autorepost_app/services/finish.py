@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from autorepost_app.domain.errors import PlatformFault, Reconnect, TryAgain, Verdict, WaitUntil
+from autorepost_app.domain.errors import PlatformFault, Reconnect, TryAgain, UserError, Verdict, WaitUntil
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.persistence import ledger, publications
 from autorepost_app.persistence.engine import Session
@@ -30,8 +30,14 @@ def finish_due(house: House, scope: SystemScope, *, limit: int) -> int:
     with house.db.system(scope) as session:
         until = now + timedelta(seconds=_HELD_SECONDS)
         rows = publications.to_finish(session, platforms, now=now, until=until, limit=limit)
+    broken = []
     for row in rows:
-        _finish(house, scope, row)
+        try:
+            _finish(house, scope, row)
+        except Exception as error:  # what breaks one delays no other: it is held, and comes again
+            broken.append(error)
+    if broken:
+        raise ExceptionGroup("steps that broke", broken)
     return len(rows)
 
 
@@ -41,6 +47,10 @@ def _finish(house: House, scope: SystemScope, row: Publication) -> None:
     except PlatformFault as fault:
         with house.db.system(scope) as session:
             _later(house, session, row, fault.verdict)
+        return
+    except UserError as error:
+        with house.db.system(scope) as session:
+            _later(house, session, row, TryAgain(error.text, error.remedy, "set_up"))
         return
     with house.db.system(scope) as session:
         publications.finish_again(session, row.id, None)
