@@ -32,7 +32,7 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed-from"
 OLDEST, NEWEST = (3, 11), (3, 13)
 QUIET_SECONDS = 1.0
-PRODUCT_COMMANDS = ("demo", "up", "doctor", "sandbox", "migrate", "scaffold")
+PRODUCT_COMMANDS = ("demo", "up", "doctor", "sandbox", "migrate", "restored", "scaffold")
 USAGE = f"""usage: python3 dev.py COMMAND [arguments]
 
   demo [--once]   everything on this machine with pretend platforms; Ctrl-C ends it

@@ -23,7 +23,7 @@ from autorepost_pipelines.keys import POSTS, TAG_CONNECTION, TAG_PLATFORM, TAG_P
 _POLLS_PER_TICK: Final = 100
 _OFFERS_PER_TICK: Final = 100
 _READS_PER_TICK: Final = 50
-_FINISHES_PER_TICK: Final = 20
+_FINISHES: Final = 20
 _PULSES_PER_TICK: Final = 40
 _DAEMON_SECONDS: Final = 5
 
@@ -65,8 +65,11 @@ def offer_due(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 )
 def settle_unknown(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     here, scope = this_house(), SystemScope("reconcile")
-    if restores.watch(here, scope):
-        context.log.error("The database was restored: what is due is looked for before anything is sent.")
+    try:
+        if restores.watch(here, scope):
+            context.log.error("The database was restored: what is due is looked for before anything is sent.")
+    except Exception as error:  # each send asks again and does not go without an answer; the reads below need none
+        context.log.error(f"Whether the database was restored cannot be seen: {error}")
     swept = reconcile.sweep(here, scope)
     read = reconcile.reconcile_due(here, scope, limit=_READS_PER_TICK)
     if not swept and not read:
@@ -89,13 +92,21 @@ def settle_unknown(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     description="Finishes published posts, works on what platforms told us, and looks whether files can be fetched.",
 )
 def look_after(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    here, scope = this_house(), SystemScope("look after")
-    for health in chains.look(here, scope):
-        if not health.open:
-            context.log.error(f"{health.platform} gives no files, {health.waiting} posts wait: {health.detail}")
-    told = notices.work(here, scope)
-    finished = finish.finish_due(here, scope, limit=_FINISHES_PER_TICK)
-    return dg.SkipReason(f"{told} notices, {finished} posts looked after.")
+    here, scope, broken = this_house(), SystemScope("look after"), []
+
+    def ways() -> None:
+        for health in chains.look(here, scope):
+            if not health.open:
+                context.log.error(f"{health.platform} gives no files, {health.waiting} posts wait: {health.detail}")
+
+    for part in (ways, lambda: notices.work(here, scope), lambda: finish.finish_due(here, scope, limit=_FINISHES)):
+        try:
+            part()
+        except Exception as error:  # none of them holds up the others
+            broken.append(error)
+    if broken:
+        raise ExceptionGroup("not everything could be looked after", broken)
+    return dg.SkipReason("Looked after what is published, told and closed.")
 
 
 @dg.run_failure_sensor(

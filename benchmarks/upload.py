@@ -39,6 +39,7 @@ from autorepost_app.media.probe import probe  # noqa: E402
 from autorepost_app.platform_kit.protocol import (  # noqa: E402
     AppCredentials,
     Delivery,
+    DestinationSpec,
     Grant,
     Handles,
     NotReady,
@@ -113,7 +114,7 @@ def _compare(megabytes: int) -> int:
         sink, sink_port = _start_sink()
         try:
             for key, manifest in sorted(find_platforms().items()):
-                if manifest.destination is not None:
+                if manifest.destination is not None and _takes(manifest.destination, megabytes):
                     table.add_row(manifest.name, *_measured(key, files, address, sink_port, megabytes))
         finally:
             for process in (sandbox, sink):
@@ -122,6 +123,10 @@ def _compare(megabytes: int) -> int:
     console.print(f"{megabytes} MB each")
     console.print(table)
     return 0
+
+
+def _takes(spec: DestinationSpec, megabytes: int) -> bool:
+    return (spec.media.size_max_bytes or megabytes * 1_000_000) >= megabytes * 1_000_000
 
 
 def _measured(key: str, files: dict[int, Path], sandbox: str, sink_port: int, megabytes: int) -> list[str]:

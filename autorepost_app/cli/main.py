@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from autorepost_app.cli.bytecode import bytecode_settings
 from autorepost_app.cli.terminal import console, errors_in_words, program, step
+from autorepost_app.domain.errors import UserError
 from autorepost_app.processes import guard, under_guard
 
 
@@ -87,16 +88,27 @@ def migrate(check: bool) -> None:
 @main.command()
 @click.option(
     "--lost-since",
-    type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z"]),
-    help="When the backup was made, such as 2026-11-23T12:00:00+0000; without it, when the database was last in use.",
+    help="When the backup was made, such as 2026-11-23T12:00+00:00; without it, when the database was last in use.",
 )
-def restored(lost_since: datetime | None) -> None:
+def restored(lost_since: str | None) -> None:
     """Say that a backup was restored: whatever is on the way is looked for before anything is sent again."""
     with errors_in_words():
         from autorepost_app.cli.product import current_settings, say_restored
 
-        count = say_restored(current_settings(), lost_since)
+        count = say_restored(current_settings(), _moment(lost_since) if lost_since else None)
         console.print(f"{count} publications will be looked for before they are sent.")
+
+
+def _moment(said: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(said)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise UserError(
+            f"{said!r} is no time with its zone.", remedy="Write it like 2026-11-23T12:00+00:00.", field="--lost-since"
+        )
+    return at
 
 
 @main.command()

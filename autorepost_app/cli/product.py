@@ -232,7 +232,14 @@ def migrate_only(settings: Settings, *, check: bool = False) -> None:
 
 
 def say_restored(settings: Settings, lost_since: datetime | None) -> int:
-    """How many publications this concerns. The database is left as it was found: running or not."""
+    """How many publications this concerns. The database is left as it was found: running or not.
+
+    Raises UserError for a home that has none.
+    """
+    if settings.database_url is None and not (settings.home / "postgres").exists():
+        raise UserError(
+            f"There is no database in {settings.home}.", remedy="Set AUTOREPOST_HOME to the home that was restored."
+        )
     with _owner_address(settings) as owner:
         prepare(settings.home, owner)
         house = open_house(settings)

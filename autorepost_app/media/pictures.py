@@ -23,5 +23,5 @@ def save_jpeg(source: Path, target: Path) -> None:
             plain = picture.convert("RGB")
             plain.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
             plain.save(target, "JPEG", quality=90)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise MediaFault(f"the picture cannot be read: {error}") from error

@@ -87,12 +87,13 @@ def unlooked(now: datetime, limit: int) -> Select[Publication]:
 
 
 def has_twin(session: Session, row: Publication) -> bool:
-    """Whether another one with the same words, for the same account, has to be looked for too."""
+    """Whether another one that has, or may get, the same words for the same account has to be looked for too."""
     other = (
         select(Publication.id)
         .where(Publication.platform == row.platform, Publication.external_account_id == row.external_account_id)
         .where(Publication.id != row.id, Publication.state.not_in(list(FINAL)), ~looked_for())
-        .where(Publication.text["body"].astext == str(row.text.get("body", "")))
+        # words that are not frozen yet may become the same
+        .where(or_(Publication.fingerprint.is_(None), Publication.text["body"].astext == str(row.text.get("body", ""))))
     )
     return bool(session.scalar(select(exists(other))))
 

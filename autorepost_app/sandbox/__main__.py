@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import signal
 import sys
 import tempfile
@@ -48,12 +49,22 @@ def _tell(base_url: str, ready_file: Path | None) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     options = _arguments(argv)
+    try:
+        _run_in_its_folder(options)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.stderr.write(f"Port {options.port} on {options.host} is already in use. Choose another with --port.\n")
+        return 1
+    return 0
+
+
+def _run_in_its_folder(options: argparse.Namespace) -> None:
     if options.state:
         asyncio.run(_run(options, options.state.parent / f"{options.state.name}.files"))
-        return 0
+        return
     with tempfile.TemporaryDirectory(prefix="autorepost-sandbox-") as folder:
         asyncio.run(_run(options, Path(folder)))
-    return 0
 
 
 if __name__ == "__main__":

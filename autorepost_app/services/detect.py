@@ -7,6 +7,7 @@ anywhere leaves either all of it or nothing, and the next poll finds the rest.
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from autorepost_app.services import promises, tokens
 from autorepost_app.services.house import House
 from autorepost_app.services.rules import rule_from_rows
 
+_LOG: Final = logging.getLogger(__name__)
 _DEEP_EVERY: Final = timedelta(hours=24)
 _DEEP_PAGES: Final = 3
 """Once a day more is read than needed: a private post made public turns up with its old date, behind known ones."""
@@ -68,7 +70,8 @@ def feel_pulses(house: House, scope: SystemScope, *, limit: int, workers: int = 
 def _pulse_changed(house: House, scope: SystemScope, connection: Connection) -> bool:
     try:
         pulse = house.platforms.source(connection.platform).pulse(tokens.grant_for(house, scope, connection.id))
-    except (PlatformFault, UserError):
+    except Exception:
+        _LOG.debug("the pulse of connection %s could not be felt", connection.id, exc_info=True)
         return False
     changed = pulse is not None and connection.pulse is not None and pulse != connection.pulse
     with house.db.system(scope) as session:

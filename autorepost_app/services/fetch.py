@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -51,15 +51,17 @@ def fetch(house: House, scope: SystemScope, post_id: str, progress: Progress) ->
         waiting = _begin(house, session, post_id)
         if original is not None or not waiting or _is_closed(house, session, post, waiting):
             return original
-    started = time.monotonic()
+    started, began_at = time.monotonic(), house.clock()
     with house.workbench("fetch") as bench:
         try:
             file, downloaded, facts = _download(house, scope, post, bench, progress)
         except PlatformFault as fault:
-            _stop(house, scope, post, fault.verdict)
+            _stop(house, scope, post, fault.verdict, began_at)
             return None
         except MediaRejected as rejected:
-            _stop(house, scope, post, Rejected(rejected.text, rejected.detail, "media", remedy=rejected.remedy))
+            _stop(
+                house, scope, post, Rejected(rejected.text, rejected.detail, "media", remedy=rejected.remedy), began_at
+            )
             return None
         with house.db.system(scope) as session:
             chains.came(house, session, post.platform)
@@ -195,10 +197,10 @@ def _thumbnail(house: House, tenant: UUID, file: Path, sha256: str, facts: Media
     return key
 
 
-def _stop(house: House, scope: SystemScope, post: Post, verdict: Verdict) -> None:
+def _stop(house: House, scope: SystemScope, post: Post, verdict: Verdict, began_at: datetime) -> None:
     """What a refusal means for the publications that wait for this file."""
     if isinstance(verdict, Reconnect):
-        tokens.needs_reconnect(house, scope, post.connection_id, verdict)
+        tokens.needs_reconnect(house, scope, post.connection_id, verdict, began_at=began_at)
     spec = house.platforms.manifest(post.platform).source
     with house.db.system(scope) as session:
         if spec is not None and verdict.code in spec.chain_codes:

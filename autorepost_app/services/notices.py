@@ -7,6 +7,7 @@ that was given since is left alone.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from autorepost_app.platform_kit.protocol import AppCredentials, Hook, NotGenuin
 from autorepost_app.services import tokens
 from autorepost_app.services.house import House
 
+_LOG: Final = logging.getLogger(__name__)
 NOTHING_HERE: Final = "No connection of this account was here."
 
 
@@ -103,9 +105,14 @@ def _worked(house: House, scope: SystemScope) -> Iterator[int]:
             row = notices.next_waiting(session, last)
             if row is None:
                 return
-            row.outcome = _carry_out(house, session, row)
-            row.worked_at = house.clock()
             last = row.id
+            try:
+                with session.begin_nested():
+                    row.outcome = _carry_out(house, session, row)
+                    row.worked_at = house.clock()
+            except Exception:  # it waits for the next time; those behind it do not
+                _LOG.exception("notice %s of %s could not be worked on", row.id, row.platform)
+                continue
         yield last
 
 

@@ -75,13 +75,13 @@ def settle_absent(house: House, scope: TenantScope, publication_id: str) -> Publ
     """
     with house.db.tenant(scope) as session:
         row = _in_review(session, publication_id)
-        _must_be_quiet(house, row)
         loaded = deliveries.load(session, row.id, str(row.attempt_id))
         before = reads.unclear_before(session, loaded)
     with house.db.system(_LOOKING) as session:
         doubt = restores.doubt_of(session, row)
+    _must_be_quiet(house, row, doubt)
     found = _last_look(house, loaded, before, doubt)
-    if doubt is not None:
+    if doubt is not None and found is None:
         with house.db.system(_LOOKING) as session:
             publications.looked(session, row.id, doubt.epoch)
     with house.db.tenant(scope) as session:
@@ -122,12 +122,13 @@ def _in_review(session: Session, publication_id: str) -> Publication:
     return row
 
 
-def _must_be_quiet(house: House, row: Publication) -> None:
-    """What nobody here knows to have sent was under review for its restore: that time is over."""
-    spec = house.platforms.destination_spec(row.platform)
-    if row.last_sent_at is None:
+def _must_be_quiet(house: House, row: Publication, doubt: Doubt | None) -> None:
+    """Neither a send that we know of nor one that a restored database forgot may still be under way."""
+    times = [at for at in (row.last_sent_at, doubt.restored_at if doubt else None) if at is not None]
+    if not times:
         return
-    quiet_at = house.times.quiet_at(row.last_sent_at, spec.reconcile.request_lifetime_seconds)
+    spec = house.platforms.destination_spec(row.platform)
+    quiet_at = house.times.quiet_at(max(times), spec.reconcile.request_lifetime_seconds)
     if house.clock() < quiet_at:
         minutes = int((quiet_at - house.clock()) / timedelta(minutes=1)) + 1
         raise UserError(

@@ -50,7 +50,12 @@ def reconcile_due(house: House, scope: SystemScope, *, limit: int) -> list[Publi
     with house.db.system(scope) as session:
         publications.doubt(session, house.clock(), limit)
         due = publications.due(session, _READING, house.clock(), limit)
-    read, broken = heed_late_answers(house, scope), []
+    read: list[Publication] = []
+    broken: list[Exception] = []
+    try:
+        read += heed_late_answers(house, scope)
+    except Exception as error:
+        broken.append(error)
     for row in due:
         try:
             read.append(reconcile(house, scope, row.id))
@@ -112,6 +117,7 @@ class _Reading:
         self.house = house
         self.scope = scope
         self.lease = lease
+        self.began_at = house.clock()
         with house.db.system(scope) as session:
             self.loaded = deliveries.load(session, lease.publication_id, lease.attempt_id)
             self.before = reads.unclear_before(session, self.loaded)
@@ -145,7 +151,8 @@ class _Reading:
             return self._ask_and_search()
         except PlatformFault as fault:
             if isinstance(fault.verdict, Reconnect):
-                tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, fault.verdict)
+                began_at = self.began_at
+                tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, fault.verdict, began_at=began_at)
             return Undecided(f"the read failed: {fault.verdict.text} {fault.verdict.detail}".strip())
 
     def _ask_and_search(self) -> Finding:

@@ -45,7 +45,8 @@ def _files(media: MediaLimits) -> str:
     megabytes = (media.size_max_bytes or 0) / 1e6
     size = f"to {megabytes:.0f} MB" if megabytes < 1000 else f"to {megabytes / 1000:.0f} GB"
     cut = ["longer ones can be cut"] if media.trim_allowed else []
-    return ", ".join([length, size, *cut])
+    shape = ["square or upright"] if media.aspect_max == 1.0 else []
+    return ", ".join([length, size, *shape, *cut])
 
 
 def _is_of_interest(rule: QuotaRule, publishes: bool) -> bool:

@@ -11,8 +11,9 @@ import pytest
 from dagster import DagsterRunStatus
 
 from autorepost_app.domain.publications import State
+from autorepost_app.persistence import notices
 from autorepost_pipelines.definitions import defs
-from autorepost_pipelines.sensors import detect_posts, offer_due, settle_unknown, tell_failed_runs
+from autorepost_pipelines.sensors import detect_posts, look_after, offer_due, settle_unknown, tell_failed_runs
 
 SUCCESS, FAILURE = DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE
 
@@ -59,6 +60,36 @@ def test_a_new_post_becomes_a_partition_and_a_run_that_names_its_tenant(
         "autorepost/platform": "instagram,x,youtube",
         "autorepost/publication": ",".join(sorted(row.id for row in world.story().publications)),
     }
+
+
+def test_a_tick_finishes_what_is_published_and_works_on_what_was_told(
+    tick: Callable[..., Any], line: Any, world: Any, sandbox: Any
+) -> None:
+    made = world.connect_all()
+    world.rule(made["tiktok"], made["youtube"])
+    sandbox.post()
+    world.detect()
+    line.run(line.partitions()[0])
+    world.clock.advance(120)
+    told = {"platform": "tiktok", "key": "k", "kind": "other", "account": "a", "code": "c", "detail": ""}
+    with world.house.db.system(world.system) as session:
+        notices.keep(session, {**told, "at": world.clock(), "received_at": world.clock()})
+
+    tick(look_after)
+
+    assert world.publication("youtube").finish_at is None
+    with world.house.db.system(world.system) as session:
+        assert notices.next_waiting(session, 0) is None
+
+
+def test_a_pulse_brings_the_next_poll_forward(tick: Callable[..., Any], world: Any, sandbox: Any) -> None:
+    world.ready_made()
+    assert tick(detect_posts).run_requests == []
+    tick(detect_posts)
+    sandbox.post()
+    _write(world, "update connections set pulsed_at = now() - interval '1 hour'")
+
+    assert len(tick(detect_posts).run_requests) == 1
 
 
 def test_nothing_new_is_skipped_with_a_reason(tick: Callable[..., Any], world: Any) -> None:

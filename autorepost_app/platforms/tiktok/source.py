@@ -16,6 +16,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import httpx
+
 from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import PlatformFault
 from autorepost_app.domain.posts import PostPage, SourcePost
@@ -67,13 +69,12 @@ class TikTokSource:
 
     def _cover(self, post: SourcePost, target: Path) -> Path | None:
         """The cover picture, which nothing depends on. Its address is TikTok's own, signed and short-lived."""
-        address = urlsplit(post.cover_url or "")
-        ours = urlsplit(self._www.url(""))
-        if not (address.scheme == "https" or (address.scheme, address.netloc) == (ours.scheme, ours.netloc)):
-            return None
         try:
+            address, ours = urlsplit(post.cover_url or ""), urlsplit(self._www.url(""))
+            if not (address.scheme == "https" or (address.scheme, address.netloc) == (ours.scheme, ours.netloc)):
+                return None
             answer = self._www.call("GET", str(post.cover_url), counts="video.cover", timeout_seconds=10.0)
-        except PlatformFault:
+        except (PlatformFault, ValueError, httpx.HTTPError, httpx.InvalidURL):
             return None
         if not answer.is_success or not 0 < len(answer.content) <= limits.COVER_BYTES:
             return None

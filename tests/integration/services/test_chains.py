@@ -133,10 +133,10 @@ def test_a_creator_hands_the_file_over_and_the_post_goes_on(waiting: Any, sandbo
     post = waiting.story().post
 
     original = fetch.hand_over(waiting.house, waiting.scope, post.id, CLIP)
-    waiting.prepare()
-
     assert original.size_bytes == CLIP.stat().st_size
     assert CLIP.exists()
+    assert all(row.due_at <= waiting.clock() for row in waiting.story().publications)
+    waiting.prepare()
     assert waiting.settle("x").state == State.PUBLISHED
     assert len(sandbox.live("x")) == 1
 

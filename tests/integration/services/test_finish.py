@@ -103,6 +103,17 @@ def test_the_cover_of_the_source_is_kept_as_a_plain_picture(live: Any) -> None:
     assert max(picture.size) <= 1920
 
 
+@pytest.mark.parametrize("address", ["https://[bad/x", "https://127.0.0.1:9/a.jpeg", "https://\x07/x", ""])
+def test_a_cover_that_is_nowhere_to_be_had_costs_nothing(world: Any, sandbox: Any, address: str) -> None:
+    world.ready_made()
+    sandbox.post()
+    world.detect()
+    with world.house.db.system(world.system) as session:
+        session.connection().exec_driver_sql("update posts set cover_url = %s", (address,))
+
+    assert world.prepare().original is not None
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_reel_keeps_the_posts_cover_where_its_rule_says_so(world: Any, sandbox: Any, wanted: bool) -> None:
     made = {key: world.connect(key) for key in ("tiktok", "instagram")}

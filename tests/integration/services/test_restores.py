@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
+from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import FINAL, State
 from autorepost_app.persistence.engine import Database
@@ -118,6 +119,82 @@ def test_what_was_never_sent_goes_out_once_the_account_has_been_searched(
     assert row.state == State.PUBLISHED
     assert len(sandbox.live(platform)) == 1
     assert prepared.clock() - before > timedelta(minutes=10), "a request from before the restore may still be alive"
+
+
+def test_a_forgotten_post_that_a_person_overlooks_is_found_by_our_own_last_look(
+    prepared: Any, sandbox: Any, rewind: Any
+) -> None:
+    back = rewind()
+    sent = prepared.settle("x")
+    restored(prepared, back)
+    sandbox.fault("x", "timeline", "read_error", count=None)
+    row = settle(prepared, "x")
+    assert row.state == State.NEEDS_REVIEW
+    sandbox.control("DELETE", "/faults")
+
+    with pytest.raises(UserError, match="It is live"):
+        people.settle_absent(prepared.house, prepared.scope, row.id)
+
+    assert (prepared.publication("x").state, prepared.publication("x").external_id) == (
+        State.PUBLISHED,
+        sent.external_id,
+    )
+    assert len(sandbox.live("x")) == 1
+
+
+def test_a_person_waits_for_what_a_second_restore_may_have_forgotten(prepared: Any) -> None:
+    restores.declare(prepared.house, prepared.system)
+    row = settle(prepared, "x")
+    restores.declare(prepared.house, prepared.system)
+
+    with pytest.raises(UserError, match="may still arrive"):
+        people.settle_absent(prepared.house, prepared.scope, row.id)
+
+
+def test_two_restores_in_a_row_look_back_to_the_first(prepared: Any, sandbox: Any, rewind: Any) -> None:
+    back = rewind()
+    assert prepared.settle("youtube").state == State.PUBLISHED
+    restored(prepared, back)
+    prepared.clock.advance(3 * 24 * 3600)
+    restores.watch(prepared.house, prepared.system)
+    restores.declare(prepared.house, prepared.system, lost_since=prepared.clock())
+
+    assert settle(prepared, "youtube").state == State.PUBLISHED
+    assert len(sandbox.live("youtube")) == 1
+
+
+def test_a_run_that_starts_before_any_tick_notices_the_restore_itself(prepared: Any, sandbox: Any) -> None:
+    with prepared.house.db.system(prepared.system) as session:
+        here = marks(session)
+    restores._remember(prepared.house, Marks(here.server, here.timeline, here.database, here.flushed + 10**9))
+
+    assert prepared.publish("youtube").state == State.READY
+    assert sandbox.live("youtube") == []
+
+
+def test_the_other_of_two_alike_is_not_taken_for_one_that_has_its_post(world: Any, sandbox: Any, rewind: Any) -> None:
+    """The first was sent and is remembered; the second has the same words and was never sent."""
+    world.ready_made()
+    for _ in range(2):
+        sandbox.post(description="same words")
+    world.detect()
+    posts = [story.post.id for story in record.recent(world.house, world.scope)]
+    for post_id in posts:
+        fetch.fetch(world.house, world.system, post_id, _quiet)
+        prepare.prepare(world.house, world.system, post_id, _quiet)
+    rows = [row for post_id in posts for row in world.story(post_id).publications if row.platform == "instagram"]
+    publish.publish(world.house, world.system, rows[0].id, patience_seconds=10.0, progress=_quiet)
+    restores.watch(world.house, world.system)
+    restores.declare(world.house, world.system)
+
+    for _ in range(6):
+        reconcile.reconcile_due(world.house, world.system, limit=50)
+        publish.publish(world.house, world.system, rows[1].id, patience_seconds=10.0, progress=_quiet)
+        world.clock.advance(400)
+
+    found = [row for post_id in posts for row in world.story(post_id).publications if row.platform == "instagram"]
+    assert {row.state for row in found} == {State.PUBLISHED}
+    assert len({row.external_id for row in found}) == len(sandbox.live("instagram")) == 2
 
 
 def test_where_a_miss_proves_nothing_a_person_decides(prepared: Any, sandbox: Any) -> None:
