@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -22,6 +23,7 @@ from dagster import DagsterInstance, DagsterRun, Field
 from dagster._cli.api import _execute_run_command_body
 from dagster._config.config_schema import UserConfigSchema
 from dagster._core.errors import DagsterLaunchFailedError
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.instance import InstanceRef
 from dagster._core.launcher.base import (
     CheckRunHealthResult,
@@ -160,6 +162,16 @@ def _wait_until_ready(ready: Connection, worker: ForkServerProcess) -> None:
         raise DagsterLaunchFailedError(f"The run's process was not ready within {READY_WITHIN_SECONDS:.0f} s.")
     except EOFError:
         raise DagsterLaunchFailedError("The run's process ended before it began; see the daemon's log.") from None
+
+
+def wait_seconds(context: InstanceConcurrencyContext) -> float:
+    """Until a step that waits for a slot of its pool is to ask for it again."""
+    return max(0.0, min(context._pending_timeouts.values(), default=0.0) - time.time())
+
+
+# The original takes the smaller of nought and the wait, so a run that waits for a slot keeps a whole core from those
+# that have one.
+InstanceConcurrencyContext.interval_to_next_pending_claim_check = wait_seconds  # type: ignore[method-assign]
 
 
 def _execute(reference: str, run_id: str, ready: Connection) -> None:

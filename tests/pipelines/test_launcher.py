@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.metadata import version
@@ -20,6 +21,7 @@ import pytest
 from dagster import DagsterInstance, DagsterRunStatus
 from dagster._cli import api
 from dagster._core.errors import DagsterLaunchFailedError
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 from dagster._core.storage.compute_log_manager import ComputeIOType
 from dagster._core.workspace.context import WorkspaceProcessContext
@@ -313,3 +315,16 @@ def test_contract_our_definitions_can_be_forked() -> None:
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "1 0\n"
+
+
+def test_a_run_that_waits_for_a_slot_sleeps_meanwhile(runs: Any) -> None:
+    """Contract: Dagster asks this method how long to sleep, and keeps the moments to ask again where we read them."""
+    with InstanceConcurrencyContext(runs.instance, runs.create("six_steps")) as context:
+        context._pending_claims.add("step")
+        context._pending_timeouts["step"] = time.time() + 5
+        assert 4 < context.interval_to_next_pending_claim_check() <= 5
+        context._pending_timeouts["step"] = time.time() - 5
+        assert context.interval_to_next_pending_claim_check() == 0
+        context._pending_claims.clear()
+        context._pending_timeouts.clear()
+        assert context.interval_to_next_pending_claim_check() == 0
