@@ -142,6 +142,12 @@ def poll_failed(session: Session, connection_id: str, not_before_at: datetime) -
     )
 
 
+def postpone_poll(session: Session, connection_id: str, until: datetime) -> None:
+    """A poll that a limit did not let happen: the source has been waiting since it was last read."""
+    marks = {"poll_not_before_at": until, "last_polled_at": Connection.last_success_at}
+    session.execute(update(Connection).where(Connection.id == connection_id).values(marks))
+
+
 def keep_consent(session: Session, values: Mapping[str, Any]) -> None:
     session.add(Consent(**values))
 

@@ -146,13 +146,16 @@ def _renewed(house: House, scope: SystemScope, connection: Connection, grant: Gr
 
 
 def _poll_failed(house: House, scope: SystemScope, connection: Connection, fault: PlatformFault) -> None:
-    verdict, now = fault.verdict, house.clock()
+    verdict = fault.verdict
+    if isinstance(verdict, WaitUntil):  # a limit says nothing of the source, which keeps its place and its good name
+        with house.db.system(scope) as session:
+            connections.postpone_poll(session, connection.id, verdict.at)
+        return
     if isinstance(verdict, Reconnect):
         tokens.needs_reconnect(house, scope, connection.id, verdict)
     wait_seconds = min(60.0 * 2 ** min(connection.poll_faults, 10), _LONGEST_BACK_OFF)
-    not_before = verdict.at if isinstance(verdict, WaitUntil) else now + timedelta(seconds=wait_seconds)
     with house.db.system(scope) as session:
-        connections.poll_failed(session, connection.id, not_before)
+        connections.poll_failed(session, connection.id, house.clock() + timedelta(seconds=wait_seconds))
 
 
 def _gap_seconds(house: House, connection: Connection) -> float:

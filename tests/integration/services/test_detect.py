@@ -14,7 +14,7 @@ from autorepost_app.domain.connections import ConnectionStatus
 from autorepost_app.domain.publications import State
 from autorepost_app.domain.rules import Filter
 from autorepost_app.persistence import connections
-from autorepost_app.services import record
+from autorepost_app.services import quotas, record
 
 DAY = 86_400
 
@@ -242,9 +242,7 @@ def test_a_destination_that_has_the_video_already_is_named_and_not_promised_twic
 # ----------------------------------------------------------------------------------------------------------- faults
 
 
-@pytest.mark.parametrize(
-    ("fault", "more"), [("rate_limited", {}), ("read_error", {}), ("reset_after_body", {}), ("error", {"status": 502})]
-)
+@pytest.mark.parametrize(("fault", "more"), [("read_error", {}), ("reset_after_body", {}), ("error", {"status": 502})])
 def test_a_failed_poll_waits_and_finds_the_post_later(
     fault: str, more: dict[str, Any], world: Any, sandbox: Any, source: Any, listen: Any
 ) -> None:
@@ -261,6 +259,47 @@ def test_a_failed_poll_waits_and_finds_the_post_later(
     assert after.poll_faults == 1
     assert after.poll_not_before_at > world.clock()
     assert [found.promised for found in world.detect()] == [1]
+
+
+def test_a_limit_postpones_a_poll_to_its_end_and_counts_against_nobody(
+    world: Any, sandbox: Any, source: Any, listen: Any
+) -> None:
+    listen("x")
+    world.detect()
+    before = marks(world, source)
+    sandbox.fault("tiktok", "video.list", "read_error")
+    world.detect()
+    assert marks(world, source).poll_faults == 1
+    sandbox.fault("tiktok", "video.list", "rate_limited", count=None)
+    for _ in range(3):
+        world.clock.advance(5)
+        [limited] = world.detect()
+        assert limited.fault
+
+    after = marks(world, source)
+    assert after.poll_faults == 1, "neither one more nor forgiven"
+    assert (after.status, after.last_success_at) == (ConnectionStatus.ACTIVE, before.last_success_at)
+    assert after.last_polled_at == after.last_success_at, "it lost its place"
+    assert 50 < (after.poll_not_before_at - world.clock()).total_seconds() <= 60, "a minute's limit takes a minute"
+
+
+def test_our_own_count_of_a_limit_postpones_all_the_same(world: Any, sandbox: Any, source: Any, listen: Any) -> None:
+    listen("x")
+    sandbox.post()
+    meter = quotas.SharedMeter(world.house.db, world.house.platforms.manifest("tiktok"), world.clock)
+    for _ in range(600):
+        meter.reserve("video.list")
+
+    [limited] = world.detect()
+    assert limited.fault == "A limit of TikTok is used up: TikTok looks for new posts a minute."
+    assert marks(world, source).poll_faults == 0
+    world.clock.advance(71)
+    assert [found.promised for found in world.detect()] == [1]
+
+
+def marks(world: Any, source: Any) -> Any:
+    with world.house.db.system(world.system) as session:
+        return connections.get(session, source.id)
 
 
 def test_a_source_that_fails_delays_no_other(world: Any, other_tenant: Any, sandbox: Any, listen: Any) -> None:
