@@ -9,8 +9,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
+
+from autorepost_app.domain.publications import FINAL, State
+from autorepost_app.services import reconcile, restores
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +77,82 @@ def cut_off(owner_connection: psycopg.Connection[Any]) -> Callable[..., Abstract
         assert not waiting, f"nobody said {waiting}"
 
     return cutting
+
+
+# ----------------------------------------------------------------------------------------- a database that forgets
+
+
+@pytest.fixture
+def rewind(owner_connection: psycopg.Connection[Any]) -> Iterator[Callable[[], Callable[[], None]]]:
+    """`back = rewind()` remembers every row; `back()` makes the database what it was then, as a backup does."""
+    tables = [
+        row[0]
+        for row in owner_connection.execute(
+            "select tablename from pg_tables where schemaname = 'public' and tablename not in"
+            " ('alembic_version', 'publication_moves')"
+        )
+    ]
+    owner_connection.execute("create schema backup")
+
+    def remember() -> Callable[[], None]:
+        for table in tables:
+            _run(owner_connection, "create table backup.{0} as table public.{0}", table)
+        return back
+
+    def back() -> None:
+        owner_connection.execute("set session_replication_role = replica")
+        for table in tables:
+            _run(owner_connection, "delete from public.{0}", table)
+            _run(owner_connection, "insert into public.{0} overriding system value table backup.{0}", table)
+        owner_connection.execute("set session_replication_role = origin")
+
+    yield remember
+    owner_connection.execute("drop schema backup cascade")
+
+
+def _run(connection: psycopg.Connection[Any], statement: str, table: str) -> None:
+    connection.execute(sql.SQL(statement).format(sql.Identifier(table)))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def prepared(world: Any, sandbox: Any) -> Any:
+    """One post, prepared for every destination, and not sent anywhere."""
+    world.ready_made()
+    sandbox.post(description="A walk in the woods #walk")
+    world.detect()
+    world.prepare()
+    restores.watch(world.house, world.system)
+    return world
+
+
+@pytest.fixture
+def settle() -> Callable[[Any, str], Any]:
+    """`settle(world, "x")`: like `world.settle`, with the daemon's own tick beside it."""
+
+    def come_to_rest(world: Any, platform: str) -> Any:
+        for _ in range(40):
+            restores.watch(world.house, world.system)
+            reconcile.reconcile_due(world.house, world.system, limit=50)
+            row = world.publication(platform)
+            world.assert_invariants()
+            if State(row.state) in FINAL | {State.NEEDS_REVIEW}:
+                return row
+            if State(row.state) in (State.READY, State.STAGING):
+                world.publish(platform, patience_seconds=0.0)
+            row = world.publication(platform)
+            world.clock.advance(max((row.due_at - world.clock()).total_seconds(), 0.0) + 0.1)
+        raise AssertionError(f"{platform} does not come to rest: {row.state}")
+
+    return come_to_rest
+
+
+@pytest.fixture
+def restored() -> Callable[..., None]:
+    """`restored(world, back)`: the backup is put back, and its operator says so."""
+
+    def put_back(world: Any, back: Callable[[], None], **said: Any) -> None:
+        back()
+        world.seen.clear()  # what was seen of rows that are forgotten binds nobody
+        restores.declare(world.house, world.system, **said)
+
+    return put_back

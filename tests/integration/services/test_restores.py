@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy.engine import make_url
 
 from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.identity import SystemScope
-from autorepost_app.domain.publications import FINAL, State
+from autorepost_app.domain.publications import State
 from autorepost_app.persistence.engine import Database
 from autorepost_app.persistence.restores import Marks, epoch, marks
 from autorepost_app.persistence.server import EmbeddedPostgres
@@ -29,74 +27,9 @@ def _quiet(_text: str, _fraction: float) -> None:
     """Nobody watches."""
 
 
-@pytest.fixture
-def rewind(owner_connection: psycopg.Connection[Any]) -> Iterator[Callable[[], Callable[[], None]]]:
-    """`back = rewind()` remembers every row; `back()` makes the database what it was then, as a backup does."""
-    tables = [
-        row[0]
-        for row in owner_connection.execute(
-            "select tablename from pg_tables where schemaname = 'public' and tablename not in"
-            " ('alembic_version', 'publication_moves')"
-        )
-    ]
-    owner_connection.execute("create schema backup")
-
-    def remember() -> Callable[[], None]:
-        for table in tables:
-            _run(owner_connection, "create table backup.{0} as table public.{0}", table)
-        return back
-
-    def back() -> None:
-        owner_connection.execute("set session_replication_role = replica")
-        for table in tables:
-            _run(owner_connection, "delete from public.{0}", table)
-            _run(owner_connection, "insert into public.{0} overriding system value table backup.{0}", table)
-        owner_connection.execute("set session_replication_role = origin")
-
-    yield remember
-    owner_connection.execute("drop schema backup cascade")
-
-
-def _run(connection: psycopg.Connection[Any], statement: str, table: str) -> None:
-    connection.execute(sql.SQL(statement).format(sql.Identifier(table)))  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def prepared(world: Any, sandbox: Any) -> Any:
-    """One post, prepared for every destination, and not sent anywhere."""
-    world.ready_made()
-    sandbox.post(description="A walk in the woods #walk")
-    world.detect()
-    world.prepare()
-    restores.watch(world.house, world.system)
-    return world
-
-
-def settle(world: Any, platform: str) -> Any:
-    """Like `world.settle`, with the daemon's own tick beside it."""
-    for _ in range(40):
-        restores.watch(world.house, world.system)
-        reconcile.reconcile_due(world.house, world.system, limit=50)
-        row = world.publication(platform)
-        world.assert_invariants()
-        if State(row.state) in FINAL | {State.NEEDS_REVIEW}:
-            return row
-        if State(row.state) in (State.READY, State.STAGING):
-            world.publish(platform, patience_seconds=0.0)
-        row = world.publication(platform)
-        world.clock.advance(max((row.due_at - world.clock()).total_seconds(), 0.0) + 0.1)
-    raise AssertionError(f"{platform} does not come to rest: {row.state}")
-
-
-def restored(world: Any, back: Callable[[], None]) -> None:
-    back()
-    world.seen.clear()  # what was seen of rows that are forgotten binds nobody
-    restores.declare(world.house, world.system)
-
-
 @pytest.mark.parametrize("platform", DESTINATIONS)
 def test_a_send_that_the_backup_does_not_know_is_found_and_not_repeated(
-    prepared: Any, sandbox: Any, rewind: Any, platform: str
+    prepared: Any, sandbox: Any, rewind: Any, platform: str, settle: Any, restored: Any
 ) -> None:
     back = rewind()
     sent = prepared.settle(platform)
@@ -109,7 +42,7 @@ def test_a_send_that_the_backup_does_not_know_is_found_and_not_repeated(
 
 @pytest.mark.parametrize("platform", ["instagram", "youtube"])
 def test_what_was_never_sent_goes_out_once_the_account_has_been_searched(
-    prepared: Any, sandbox: Any, platform: str
+    prepared: Any, sandbox: Any, platform: str, settle: Any
 ) -> None:
     restores.declare(prepared.house, prepared.system)
     before = prepared.clock()
@@ -122,7 +55,7 @@ def test_what_was_never_sent_goes_out_once_the_account_has_been_searched(
 
 
 def test_a_forgotten_post_that_a_person_overlooks_is_found_by_our_own_last_look(
-    prepared: Any, sandbox: Any, rewind: Any
+    prepared: Any, sandbox: Any, rewind: Any, settle: Any, restored: Any
 ) -> None:
     back = rewind()
     sent = prepared.settle("x")
@@ -142,7 +75,7 @@ def test_a_forgotten_post_that_a_person_overlooks_is_found_by_our_own_last_look(
     assert len(sandbox.live("x")) == 1
 
 
-def test_a_person_waits_for_what_a_second_restore_may_have_forgotten(prepared: Any) -> None:
+def test_a_person_waits_for_what_a_second_restore_may_have_forgotten(prepared: Any, settle: Any) -> None:
     restores.declare(prepared.house, prepared.system)
     row = settle(prepared, "x")
     restores.declare(prepared.house, prepared.system)
@@ -151,7 +84,9 @@ def test_a_person_waits_for_what_a_second_restore_may_have_forgotten(prepared: A
         people.settle_absent(prepared.house, prepared.scope, row.id)
 
 
-def test_two_restores_in_a_row_look_back_to_the_first(prepared: Any, sandbox: Any, rewind: Any) -> None:
+def test_two_restores_in_a_row_look_back_to_the_first(
+    prepared: Any, sandbox: Any, rewind: Any, settle: Any, restored: Any
+) -> None:
     back = rewind()
     assert prepared.settle("youtube").state == State.PUBLISHED
     restored(prepared, back)
@@ -197,7 +132,7 @@ def test_the_other_of_two_alike_is_not_taken_for_one_that_has_its_post(world: An
     assert len({row.external_id for row in found}) == len(sandbox.live("instagram")) == 2
 
 
-def test_where_a_miss_proves_nothing_a_person_decides(prepared: Any, sandbox: Any) -> None:
+def test_where_a_miss_proves_nothing_a_person_decides(prepared: Any, sandbox: Any, settle: Any) -> None:
     restores.declare(prepared.house, prepared.system)
 
     row = settle(prepared, "x")
@@ -235,7 +170,7 @@ def test_a_post_of_after_the_restore_goes_out_without_a_look(prepared: Any, sand
 
 @pytest.mark.parametrize("platform", DESTINATIONS)
 def test_a_post_that_the_backup_does_not_know_is_detected_again_and_not_sent_again(
-    world: Any, sandbox: Any, rewind: Any, platform: str
+    world: Any, sandbox: Any, rewind: Any, platform: str, settle: Any, restored: Any
 ) -> None:
     made = world.ready_made()
     restores.watch(world.house, world.system)
@@ -255,7 +190,7 @@ def test_a_post_that_the_backup_does_not_know_is_detected_again_and_not_sent_aga
 
 @pytest.mark.parametrize("platform", DESTINATIONS)
 def test_a_send_forgotten_half_way_is_not_sent_from_its_kept_handles(
-    prepared: Any, sandbox: Any, rewind: Any, platform: str
+    prepared: Any, sandbox: Any, rewind: Any, platform: str, settle: Any, restored: Any
 ) -> None:
     """The backup knows the upload and a send that was refused; the send that got through, it does not."""
     sandbox.fault(platform, COMMITS[platform], "rate_limited", seconds=120)
@@ -271,7 +206,7 @@ def test_a_send_forgotten_half_way_is_not_sent_from_its_kept_handles(
 
 
 def test_of_two_videos_with_the_same_words_none_is_taken_for_the_other(
-    world: Any, sandbox: Any, rewind: Any, owner_connection: psycopg.Connection[Any]
+    world: Any, sandbox: Any, rewind: Any, owner_connection: psycopg.Connection[Any], restored: Any
 ) -> None:
     world.ready_made()
     for _ in range(2):
@@ -298,7 +233,7 @@ def test_of_two_videos_with_the_same_words_none_is_taken_for_the_other(
     assert len(sandbox.live("instagram")) == 1
 
 
-def test_a_search_that_fails_for_an_hour_is_left_to_a_person(prepared: Any, sandbox: Any) -> None:
+def test_a_search_that_fails_for_an_hour_is_left_to_a_person(prepared: Any, sandbox: Any, settle: Any) -> None:
     restores.declare(prepared.house, prepared.system)
     sandbox.fault("youtube", "playlistItems.list", "read_error", count=None)
     before = prepared.clock()
