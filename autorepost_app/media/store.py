@@ -10,7 +10,7 @@ import mimetypes
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +18,7 @@ import obstore
 from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, S3Store
 
+from autorepost_app.domain.crash_points import AFTER_FILE, BEFORE_FILE, reached
 from autorepost_app.media.errors import ObjectDamaged, ObjectMissing, StoreUnavailable
 from autorepost_app.media.files import LocalFolder, hash_file, keep, space_is_left
 from autorepost_app.media.keys import TEMPORARY, check_key
@@ -64,8 +65,11 @@ class Store:
         check_key(key)
         size, sha256 = source.stat().st_size, hash_file(source)
         if not self._holds(key, size, sha256):
+            kind = PurePosixPath(key).parent.name
+            reached(BEFORE_FILE, kind)
             with space_is_left():
                 self._take(source, key, consume=consume)
+            reached(AFTER_FILE, kind)
         if consume:
             source.unlink(missing_ok=True)
         return StoredObject(key, size, sha256)

@@ -15,10 +15,12 @@ from sqlalchemy import Engine, TextClause, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.orm import Session
 
+from autorepost_app.domain.crash_points import AFTER_COMMIT, BEFORE_COMMIT, reached
 from autorepost_app.domain.identity import Scope, SystemScope, TenantScope
 
-__all__ = ["Database", "Session", "Statement"]
+__all__ = ["Database", "Session", "Statement", "wrote"]
 
+_WRITTEN = "written"
 _SET_TENANT = text("select set_config('app.tenant_id', :tenant, true)")
 
 
@@ -49,13 +51,13 @@ class Database:
 
     @contextmanager
     def tenant(self, scope: TenantScope) -> Iterator[Session]:
-        with Session(self._app, expire_on_commit=False) as session, session.begin():
+        with _transaction(self._app) as session:
             session.execute(_SET_TENANT, {"tenant": scope.tenant_id})
             yield session
 
     @contextmanager
     def system(self, _scope: SystemScope) -> Iterator[Session]:
-        with Session(self._system, expire_on_commit=False) as session, session.begin():
+        with _transaction(self._system) as session:
             yield session
 
     def statement(self, sql: TextClause, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
@@ -72,6 +74,23 @@ class Database:
     def close(self) -> None:
         self._app.dispose()
         self._system.dispose()
+
+
+def wrote(session: Session, what: str) -> None:
+    """Names what the running transaction changes, for those who want to know how far a process came."""
+    session.info.setdefault(_WRITTEN, []).append(what)
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Session]:
+    with Session(engine, expire_on_commit=False) as session:
+        with session.begin():
+            yield session
+            session.flush()
+            for what in session.info.get(_WRITTEN, ()):
+                reached(BEFORE_COMMIT, what)
+        for what in session.info.get(_WRITTEN, ()):
+            reached(AFTER_COMMIT, what)
 
 
 def _engine(url: URL, pool_size: int) -> Engine:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from autorepost_app.domain.posts import PostIdentity
 from autorepost_app.domain.publications import FINAL, UNSENT
+from autorepost_app.persistence.engine import wrote
 from autorepost_app.persistence.models import (
     Connection,
     Original,
@@ -26,6 +27,7 @@ def add(session: Session, rows: Iterable[Mapping[str, Any]]) -> list[Post]:
     values = list(rows)
     if not values:
         return []
+    wrote(session, "detect")
     statement = pg_insert(Post).values(values).on_conflict_do_nothing().returning(Post)
     return list(session.scalars(statement, execution_options={"populate_existing": True}))
 
@@ -69,6 +71,7 @@ def offer(session: Session, *, now: datetime, until: datetime, limit: int) -> li
 
     Each with whether an earlier offer of it ran out, which may be because its run takes long.
     """
+    wrote(session, "offer")
     chosen = {post_id: ran_out is not None for post_id, ran_out in session.execute(_in_turn(now, limit))}
     statement = update(Post).where(Post.id.in_(chosen)).values(offered_until=until).returning(Post)
     claimed = {row.id: row for row in session.scalars(statement, execution_options={"populate_existing": True})}
@@ -134,6 +137,7 @@ def originals_of(session: Session, post_ids: Collection[str]) -> dict[str, Origi
 
 def save_original(session: Session, values: Mapping[str, Any]) -> Original:
     """Keeps the first one written: a second fetch of the same post changes nothing."""
+    wrote(session, "fetch")
     session.execute(pg_insert(Original).values(dict(values)).on_conflict_do_nothing(index_elements=["post_id"]))
     return session.scalars(select(Original).where(Original.post_id == values["post_id"])).one()
 
@@ -154,6 +158,7 @@ def renditions_of(session: Session, original_ids: Collection[str]) -> list[Rendi
 
 def save_rendition(session: Session, values: Mapping[str, Any]) -> Rendition:
     """Keeps the first one written for each way of making."""
+    wrote(session, "render")
     statement = pg_insert(Rendition).values(dict(values)).on_conflict_do_nothing(index_elements=["original_id", "spec"])
     session.execute(statement)
     return session.scalars(

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from autorepost_app.domain.publications import MOVE, EvidenceKind, Move, State
 from autorepost_app.persistence import restores
+from autorepost_app.persistence.engine import wrote
 from autorepost_app.persistence.models import Attempt, Evidence, Original, Post, Publication
 
 _LEASE_FREE: Final[Mapping[str, None]] = {"lease_owner": None, "lease_until": None}
@@ -202,6 +203,7 @@ def move(
         raise MoveLost(f"{name} of {target_id}: it is no longer {row.source}, or the lease has passed on")
     if proof is not None:
         record(session, moved, proof)
+    wrote(session, name)
     return moved
 
 
@@ -324,6 +326,7 @@ def keep_handles(session: Session, lease: Lease, *, handles: Mapping[str, str], 
     row = attempt(session, lease.attempt_id)
     row.handles = dict(handles)
     row.secret_handles_sealed = secret_sealed
+    wrote(session, "keep handles")
 
 
 def intend(session: Session, lease: Lease, *, now: datetime, send_before: datetime, lease_until: datetime) -> None:
@@ -423,6 +426,7 @@ def claim_reading(
         return None
     if row.state == State.UNKNOWN:
         row = move(session, "ask", row, now=now)
+    wrote(session, "claim reading")
     row.lease_owner = owner
     row.lease_epoch += 1
     row.lease_until = now + timedelta(seconds=lease_seconds)
@@ -434,6 +438,7 @@ def claim_reading(
 
 def read_again(session: Session, lease: Lease, *, due_at: datetime, waiting_for: str) -> None:
     """Lets go of a reading lease and says when to read next; loses silently to whoever holds it now."""
+    wrote(session, "read again")
     session.execute(
         update(Publication)
         .where(Publication.id == lease.publication_id, Publication.lease_epoch == lease.epoch)

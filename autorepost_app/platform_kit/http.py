@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from autorepost_app.domain.crash_points import AFTER_ANSWER, BEFORE_REQUEST, SEND, reached
 from autorepost_app.domain.errors import OutcomeUnknown, PlatformFault, TryAgain
 from autorepost_app.platform_kit.protocol import Meter, NotDone, SendTooLate, SendWindow, Unknown, Unmetered
 from autorepost_app.platform_kit.punctual import PunctualTransport, exchange
@@ -128,8 +129,12 @@ class Api:
             files=files,
             timeout=self.client.timeout if timeout_seconds is None else httpx.Timeout(timeout_seconds, connect=10.0),
         )
+        name = counts or method
+        reached(BEFORE_REQUEST, name)
         try:
-            return self.client.send(request, auth=auth)
+            response = self.client.send(request, auth=auth)
+            reached(AFTER_ANSWER, name)
+            return response
         except httpx.TransportError as error:
             raise PlatformFault(self._unreachable(error)) from error
 
@@ -142,8 +147,11 @@ class Api:
         request.extensions["timeout"] = httpx.Timeout(seconds, connect=5.0, pool=1.0).as_dict()
         try:
             window.check()
+            reached(BEFORE_REQUEST, SEND)
             with exchange(seconds, window.check):
-                return self.client.send(request)
+                response = self.client.send(request)
+            reached(AFTER_ANSWER, SEND)
+            return response
         except SendTooLate:
             return NotDone(TryAgain("We will try again in a moment.", "the send window had closed; nothing was sent"))
         except _NOTHING_SENT as error:

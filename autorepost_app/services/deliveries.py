@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from autorepost_app.domain.crash_points import WITHIN_REQUEST, reached
 from autorepost_app.domain.media import MediaFacts
 from autorepost_app.domain.publications import marker_of, payload_fingerprint
 from autorepost_app.media.store import Store
@@ -37,7 +38,9 @@ class StoredMedia:
 
     def chunks(self, offset: int = 0, length: int | None = None, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         end = None if length is None else offset + length
-        return self.store.stream(self.key, chunk_bytes=chunk_bytes, start=offset, end=end)
+        for chunk in self.store.stream(self.key, chunk_bytes=chunk_bytes, start=offset, end=end):
+            yield chunk
+            reached(WITHIN_REQUEST, "a piece of the file")
 
     def public_url(self, ttl_seconds: float) -> str:
         return self.store.presign_get(self.key, ttl_seconds) or self.links.address(self.key, ttl_seconds)

@@ -13,7 +13,7 @@ from autorepost_app.domain.connections import ConnectionStatus, refresh_due
 from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Rejected
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.persistence import connections, ledger
-from autorepost_app.persistence.engine import Session
+from autorepost_app.persistence.engine import Session, wrote
 from autorepost_app.persistence.models import Connection
 from autorepost_app.persistence.secrets import Place
 from autorepost_app.platform_kit.protocol import Account, Grant, TokenSet
@@ -161,6 +161,7 @@ def _refreshed(house: House, scope: SystemScope, connection: Connection, *, old_
                 setattr(row, name, value)
             row.token_version += 1
             row.last_refreshed_at = house.clock()
+            wrote(session, "refresh tokens")
             return row
     raise refused
 
