@@ -72,9 +72,7 @@ def notice(house: House, scope: SystemScope) -> bool:
         restores.alone(session)
         if _is_itself(house, session):  # somebody else has noticed meanwhile
             return False
-        _open(house, session, "the database is behind what it was")
-        marks = restores.marks(session)
-    _remember(house, marks)
+        _begin(house, scope, "the database is behind what it was")
     return True
 
 
@@ -85,11 +83,16 @@ def declare(house: House, scope: SystemScope, *, lost_since: datetime | None = N
     """
     with house.db.system(scope) as session:
         restores.alone(session)
-        _open(house, session, "declared by an operator", lost_since)
-        affected = sum(restores.unfinished(session).values())
+        _begin(house, scope, "declared by an operator", lost_since)
+        return sum(restores.unfinished(session).values())
+
+
+def _begin(house: House, scope: SystemScope, reason: str, lost_since: datetime | None = None) -> None:
+    """An epoch, on disk before the store forgets what it is for. Whoever calls is alone until both are done."""
+    with house.db.system(scope) as session:
+        _open(house, session, reason, lost_since)
         marks = restores.marks(session)
     _remember(house, marks)
-    return affected
 
 
 def _is_itself(house: House, session: Session) -> bool:
