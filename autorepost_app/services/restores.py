@@ -163,6 +163,13 @@ def absence_counts(house: House, session: Session, spec: DestinationSpec, row: P
     """Whether not finding it allows a send: no forgotten request can still be alive, and where a list can hide a post
     for long, it was not due before the restore either."""
     quiet_at = house.times.quiet_at(doubt.restored_at, spec.reconcile.request_lifetime_seconds)
-    post = posts.get(session, row.post_id)
-    due_before = max(row.publish_at, post.posted_at) <= doubt.restored_at
+    due_before = _first_due_at(session, row, doubt) <= doubt.restored_at
     return house.clock() >= quiet_at and not (spec.key_kind is KeyKind.EVIDENCE_ONLY and due_before)
+
+
+def _first_due_at(session: Session, row: Publication, doubt: Doubt) -> datetime:
+    """The first moment at which it may have been sent. A promise from after the restore may have been made before and
+    been forgotten: then only the post's own time is known."""
+    if row.created_at <= doubt.restored_at:
+        return row.publish_at
+    return posts.get(session, row.post_id).posted_at + (row.publish_at - row.created_at)
