@@ -81,6 +81,15 @@ def post_page(world: World, account: Account, post: LivePost, extra: str = "") -
     return frame(title, back + card(world, post) + extra, narrow=True)
 
 
+def account_page(world: World, account: Account, body: str, *, live: bool = False) -> str:
+    title = world.platform(account.platform).title
+    head = (
+        f'<div class="row profile"><img class="avatar" alt="" src="{escape(avatar_url(world, account))}">'
+        f"<span><h1>{escape(account.name)}</h1><small>@{escape(account.handle)} on {escape(title)}</small></span></div>"
+    )
+    return frame(f"{title}: @{account.handle}", head + body, live=live)
+
+
 def profile_routes(world: World, platform: Platform) -> list[Route]:
     """The address under which people know an account, on each host that they visit: it leads to the feed."""
 
@@ -149,14 +158,8 @@ class _Site:
         account = self._account(request)
         if account is None:
             return HTMLResponse(plain_page("Not found", "No such account", "Nobody here goes by that name."), 404)
-        title = f"{self._world.platform(account.platform).title}: @{account.handle}"
         cards = "".join(html for _, html in self._cards(account))
-        head = (
-            f'<div class="row profile"><img class="avatar" alt="" src="{escape(avatar_url(self._world, account))}">'
-            f"<span><h1>{escape(account.name)}</h1><small>@{escape(account.handle)} on "
-            f"{escape(self._world.platform(account.platform).title)}</small></span></div>"
-        )
-        return HTMLResponse(frame(title, f'{head}<div id="feed" class="grid">{cards}</div>', live=True))
+        return HTMLResponse(account_page(self._world, account, f'<div id="feed" class="grid">{cards}</div>', live=True))
 
     async def feed_json(self, request: Request) -> Response:
         account = self._account(request)

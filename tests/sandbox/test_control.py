@@ -281,4 +281,6 @@ def test_the_address_under_which_people_know_an_account_leads_to_its_feed(contro
     answer = control.http.get(control.sandbox.base_url + address.format("dora"), follow_redirects=True)
     assert answer.status_code == 200
     assert "@dora" in answer.text
-    assert control.http.get(control.sandbox.base_url + address.format("nobody")).status_code in (302, 404)
+    nobody = control.http.get(control.sandbox.base_url + address.format("nobody"))
+    assert "@nobody" not in nobody.text
+    assert nobody.status_code == (200 if platform == "tiktok" else 404), "TikTok says it in the page only"

@@ -12,6 +12,7 @@ from autorepost_app.sandbox.tiktok import shapes
 from autorepost_app.sandbox.tiktok.display import Display
 from autorepost_app.sandbox.tiktok.login import Login
 from autorepost_app.sandbox.tiktok.posts import AccountOptions, AppSettings, Post, address
+from autorepost_app.sandbox.tiktok.profile import Profiles
 from autorepost_app.sandbox.tiktok.studio import Studio
 from autorepost_app.sandbox.tiktok.webhooks import Webhooks
 from autorepost_app.sandbox.tiktok.www import Website
@@ -33,10 +34,11 @@ class TikTok(Platform):
         self.login = Login(self)
         self._display = Display(self)
         self._website = Website(self)
+        self._profiles = Profiles(self, self._website)
         self._studio = Studio(self)
 
     def calls(self) -> Sequence[Call]:
-        return [*self.login.calls(), *self._display.calls(), *self._website.calls()]
+        return [*self.login.calls(), *self._display.calls(), *self._profiles.calls(), *self._website.calls()]
 
     def desks(self) -> Sequence[Desk]:
         return [self.login.desk]

@@ -1,6 +1,7 @@
 """What does TikTok remember of a post, an account and an app?"""
 
 from datetime import datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
 from autorepost_app.sandbox.footage import Facts
@@ -29,9 +30,13 @@ Trouble = Literal[
 
 
 class AccountOptions(Strict):
-    """Of an account. A private account's videos are listed to nobody's web browser."""
+    """Of an account. A private account's videos are listed to nobody's web browser.
+
+    `embedding` is whether other sites may show the profile.
+    """
 
     private: bool = False
+    embedding: bool = True
     verified: bool = False
     bio: str = ""
 
@@ -49,6 +54,7 @@ class AppSettings(Strict):
     code_seconds: float = 600
     calls_per_minute: int = 600
     page_trouble: Trouble | None = None
+    profile_trouble: Literal["no_user_detail", "same_page"] | None = None
     file_guard: bool = False
     webhook_url: str | None = None
 
@@ -63,6 +69,12 @@ class Post(Record):
     photo: bool = False
     deleted: bool = False
     trouble: Trouble | None = None
+
+
+def author(account: Account) -> dict[str, str]:
+    """The creator as pages name them. `secUid` is how lists ask for them."""
+    sec_uid = "MS4wLjABAAAA" + sha256(account.id.encode()).hexdigest()
+    return {"id": account.id, "uniqueId": account.handle, "nickname": account.name, "secUid": sec_uid}
 
 
 def address(platform: "TikTok", account: Account, post: Post) -> str:

@@ -1,5 +1,6 @@
-"""How do TikTok's answers look? The envelope, its errors, and the flat OAuth error."""
+"""How do TikTok's answers look? The envelope, its errors, the flat OAuth error, and what its pages carry."""
 
+import json
 import secrets
 from typing import Any
 
@@ -32,3 +33,13 @@ def refuse_oauth(code: str, description: str, status: int) -> Refusal:
     mark = log_id()
     body = {"error": code, "error_description": description, "log_id": mark}
     return Refusal(JSONResponse(body, status, {"x-tt-logid": mark}))
+
+
+def rehydration(page: str, detail: dict[str, Any]) -> str:
+    """What a page carries for programs: `page` is `video-detail` or `user-detail`."""
+    return script("__UNIVERSAL_DATA_FOR_REHYDRATION__", {"__DEFAULT_SCOPE__": {f"webapp.{page}": detail}})
+
+
+def script(element: str, content: dict[str, Any]) -> str:
+    text = json.dumps(content).replace("</", "<\\/")
+    return f'<script id="{element}" type="application/json">{text}</script>'

@@ -2,18 +2,17 @@
 
 import hmac
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from autorepost_app.sandbox import pages, wire
 from autorepost_app.sandbox.platform import Account, Ask, Call
-from autorepost_app.sandbox.tiktok import evergreen
+from autorepost_app.sandbox.tiktok import evergreen, shapes
 from autorepost_app.sandbox.tiktok.display import cover_signature
-from autorepost_app.sandbox.tiktok.posts import AppSettings, Post, Trouble, address
+from autorepost_app.sandbox.tiktok.posts import AppSettings, Post, Trouble, address, author
 from autorepost_app.sandbox.tiktok.trouble import PAGES
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ class Website:
     def calls(self) -> list[Call]:
         video = "/@{handle}/video/{id}"
         return [
-            Call("www", "GET", "/@{handle}", "profile.page", self.profile),
             Call("www", "GET", video, "video.page", self.page),
             Call("www", "GET", video + "/download.mp4", "video.download", self.download),
             Call("www", "GET", video + "/bytevc1.mp4", "video.download", self.download),
@@ -45,16 +43,15 @@ class Website:
         account = self._platform.world.accounts.get(post.account_id) if post else None
         return (account, post) if account and post and not post.deleted else None
 
-    async def profile(self, ask: Ask) -> Response:
-        return RedirectResponse(f"{self._platform.world.base_url}/tiktok/@{ask.path_params['handle']}", 302)
-
     async def page(self, ask: Ask) -> Response:
         found = self._found(ask)
         trouble = self._trouble(found)
         if trouble in PAGES and (answer := PAGES[trouble](ask)):
             return answer
         if found is None and ask.path_params["id"] in evergreen.POSTS:
-            return HTMLResponse(_rehydration(evergreen.detail(self._platform, ask.path_params["id"])))
+            return HTMLResponse(
+                shapes.rehydration("video-detail", evergreen.detail(self._platform, ask.path_params["id"]))
+            )
         if found is None:
             return self._status_page(_GONE, "item doesn't exist")
         account, post = found
@@ -80,21 +77,23 @@ class Website:
 
     def _status_page(self, code: int, text: str) -> Response:
         detail = {"statusCode": code, "statusMsg": text}
-        return HTMLResponse(pages.plain_page("TikTok", "Video currently unavailable", text) + _rehydration(detail))
+        return HTMLResponse(
+            pages.plain_page("TikTok", "Video currently unavailable", text) + shapes.rehydration("video-detail", detail)
+        )
 
     def _video_page(self, account: Account, post: Post) -> Response:
-        item = self._item(account, post)
+        item = self.item(account, post)
         detail = {"statusCode": 0, "statusMsg": "", "itemInfo": {"itemStruct": item}}
         shown = next(p for p in self._platform.live_posts(account) if p.id == post.id)
-        page = pages.post_page(self._platform.world, account, shown, _rehydration(detail))
+        page = pages.post_page(self._platform.world, account, shown, shapes.rehydration("video-detail", detail))
         return HTMLResponse(page, headers={"set-cookie": f"{_CHAIN}=sandbox; Path=/; HttpOnly"})
 
-    def _item(self, account: Account, post: Post) -> dict[str, Any]:
+    def item(self, account: Account, post: Post) -> dict[str, Any]:
         item: dict[str, Any] = {
             "id": post.id,
             "desc": post.description,
             "createTime": str(int(post.created_at.timestamp())),
-            "author": {"id": account.id, "uniqueId": account.handle, "nickname": account.name, "secUid": account.id},
+            "author": author(account),
             "stats": {"playCount": 0, "diggCount": 0, "commentCount": 0, "shareCount": 0},
         }
         if self._trouble((account, post)) == "sensitive":
@@ -193,12 +192,6 @@ class _CutFile(FileResponse):
 
 class _Cut(Exception):
     pass
-
-
-def _rehydration(detail: dict[str, Any]) -> str:
-    scope = {"__DEFAULT_SCOPE__": {"webapp.video-detail": detail}}
-    text = json.dumps(scope).replace("</", "<\\/")
-    return f'<script id="__UNIVERSAL_DATA_FOR_REHYDRATION__" type="application/json">{text}</script>'
 
 
 def _picture(post: Post) -> bytes:

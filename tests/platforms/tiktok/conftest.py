@@ -22,12 +22,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from yt_dlp import YoutubeDL
+from yt_dlp.extractor.tiktok import TikTokUserIE
 
 from autorepost_app.domain.clock import utc_now
 from autorepost_app.platform_kit.http import new_client
 from autorepost_app.platform_kit.protocol import AppCredentials, Connectable, Grant, Parts, Reach, TokenSet, Unmetered
 from autorepost_app.platforms.tiktok import PLATFORM
 from autorepost_app.platforms.tiktok.fetch import find_browser
+from autorepost_app.platforms.tiktok.ytdlp_child import Quiet
 from autorepost_app.sandbox.server import SandboxServer
 
 REDIRECT = "http://127.0.0.1:8080/oauth/tiktok/callback"
@@ -55,6 +58,12 @@ class TikTokWorld:
     def post(self, **fields: Any) -> dict[str, Any]:
         body = {"clip_path": str(MEDIA / "gradio_a_1080p30.mp4"), **fields}
         return dict(self.control("POST", f"/tiktok/accounts/{self.handle}/posts", body))
+
+    def another(self, **options: Any) -> str:
+        """The handle of one more creator."""
+        handle = f"{self.handle}.{len(self.control('GET', '/accounts'))}"
+        self.control("POST", "/accounts", {"platform": "tiktok", "handle": handle, **options})
+        return handle
 
     def fault(self, call: str, fault: str, **params: Any) -> None:
         self.control("POST", "/faults", {"platform": "tiktok", "call": call, "fault": fault, **params})
@@ -205,6 +214,7 @@ def tiktok(sandbox: SandboxServer, reach: Reach, request: pytest.FixtureRequest)
             client_type="web",
             oauth_error_status=400,
             page_trouble=None,
+            profile_trouble=None,
             file_guard=False,
             webhook_url=None,
             calls_per_minute=600,
@@ -382,3 +392,16 @@ def real_host(
         yield host
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def read_profile(real_host: RealHost) -> Callable[[str], list[dict[str, Any]]]:
+    """What the installed yt-dlp lists for the address of a profile; nothing of it is changed."""
+    options = {"logger": Quiet(), "cachedir": False, "extract_flat": True, "compat_opts": {"no-certifi"}, "quiet": True}
+
+    def read(url: str) -> list[dict[str, Any]]:
+        with YoutubeDL(options, auto_init=False) as downloader:
+            downloader.add_info_extractor(TikTokUserIE())
+            return list(downloader.extract_info(url)["entries"])
+
+    return read

@@ -13,6 +13,7 @@ import pytest
 
 from autorepost_app.domain.errors import PlatformFault, Reconnect, Rejected, TryAgain
 from autorepost_app.domain.posts import SourcePost
+from autorepost_app.platforms.tiktok import limits
 
 CLIP = Path(__file__).parents[2] / "media" / "gradio_a_1080p30.mp4"
 
@@ -58,6 +59,22 @@ def test_a_cover_that_does_not_come_holds_nothing_up(tiktok, tmp_path, fault):
     downloaded = fetch(tiktok, made, tmp_path / "original")
     assert downloaded.cover is None
     assert (tmp_path / "original").read_bytes() == CLIP.read_bytes()
+
+
+@pytest.mark.parametrize(("more_bytes", "kept"), [(0, True), (1, False)], ids=["the largest", "one byte more"])
+def test_what_is_too_large_for_a_cover_is_none(tiktok, tmp_path, more_bytes, kept):
+    made = tiktok.post()
+    picture = "x" * (limits.COVER_BYTES + more_bytes)
+    tiktok.fault("video.cover", "error", status=200, body=picture, headers={"content-type": "image/jpeg"})
+    downloaded = fetch(tiktok, made, tmp_path / "original")
+    assert (downloaded.cover is not None) is kept
+    assert (tmp_path / "original.cover").exists() is kept
+
+
+def test_an_empty_cover_is_none(tiktok, tmp_path):
+    made = tiktok.post()
+    tiktok.fault("video.cover", "error", status=200, body="")
+    assert fetch(tiktok, made, tmp_path / "original").cover is None
 
 
 @pytest.mark.parametrize("address", [None, "", "http://127.0.0.1:9/cover.jpeg", "file:///etc/passwd", "gopher://x/"])

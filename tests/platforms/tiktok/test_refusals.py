@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import ast
 import json
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from yt_dlp.utils import DownloadError
 
 from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Rejected, TryAgain, WaitUntil
-from autorepost_app.platforms.tiktok import PLATFORM
+from autorepost_app.platforms.tiktok import PLATFORM, errors
+from autorepost_app.platforms.tiktok.ytdlp_child import failed
 
 RULES = [
     rule
@@ -119,22 +119,45 @@ PAGES = {
 }
 """How the sandbox brings each text about."""
 
-OF_PROFILES = {
-    "This user's account is private",
-    "Unable to extract secondary user ID",
-    "TikTok API keeps sending the same page",
-}
-"""Said only by yt-dlp's reader of whole profiles. We list posts by the API and never ask it."""
+
+def private_account(tiktok):
+    return tiktok.another(private=True)
 
 
-@pytest.mark.parametrize(
-    "rule", [rule for rule in RULES if "ytdlp" in rule["match"]], ids=lambda r: r["match"]["ytdlp"]
-)
-def test_each_text_of_the_downloader_comes_out_of_the_real_one(tiktok, tmp_path, rule):
-    text = rule["match"]["ytdlp"]
-    if text in OF_PROFILES:
-        assert text not in said_of_one_post()
-        return
+def nobody(tiktok):
+    return f"{tiktok.handle}.nobody"
+
+
+def not_to_be_embedded(tiktok):
+    """A profile that programs cannot read, of a creator whom other sites may not show."""
+    tiktok.settings(profile_trouble="no_user_detail")
+    return tiktok.another(embedding=False)
+
+
+def list_that_stands_still(tiktok):
+    tiktok.settings(profile_trouble="same_page")
+    for minute in range(16):  # one more than a page
+        tiktok.post(create_time=f"2026-11-01T08:{minute:02}:00Z")
+    return tiktok.handle
+
+
+PROFILES = [
+    ("This user's account is private", private_account, "private_account"),
+    ("Unable to extract secondary user ID", nobody, "user_id_unreadable"),
+    ("Unable to extract secondary user ID", not_to_be_embedded, "user_id_unreadable"),
+    ("TikTok API keeps sending the same page", list_that_stands_still, "same_page"),
+]
+"""Said by yt-dlp's reader of whole profiles only. We list posts by the API and never ask it; the table has them."""
+
+
+def rule_for(text):
+    [rule] = [rule for rule in RULES if rule["match"].get("ytdlp") == text]
+    return rule
+
+
+@pytest.mark.parametrize("text", PAGES)
+def test_each_text_of_the_downloader_comes_out_of_the_real_one(tiktok, tmp_path, text):
+    rule = rule_for(text)
     how, code = PAGES[text]
     made = tiktok.post(trouble=how.get("trouble"))
     grant = tiktok.grant()
@@ -144,20 +167,28 @@ def test_each_text_of_the_downloader_comes_out_of_the_real_one(tiktok, tmp_path,
     if "deleted" in how:
         tiktok.control("DELETE", f"/posts/tiktok/{made['id']}")
     verdict = refused(lambda: tiktok.parts.source.download(grant, post, tmp_path / "original", lambda *_: None))
-    assert (type(verdict), verdict.code) == (expected(rule), f"tiktok.{code}")
-    assert text in verdict.detail
+    check_text(verdict, rule, code)
     chain_wide = rule["class"] in {"retry_alert", "retry_other_egress"}
     assert (verdict.code in PLATFORM.source.chain_codes) is chain_wide
 
 
-def said_of_one_post():
-    """Every text in the classes of yt-dlp that read the page of one post."""
-    module = ast.parse((Path(str(files("yt_dlp"))) / "extractor" / "tiktok.py").read_text())
-    ours = [node for node in module.body if getattr(node, "name", "") in {"TikTokBaseIE", "TikTokIE"}]
-    assert len(ours) == 2
-    return "\n".join(
-        node.value
-        for each in ours
-        for node in ast.walk(each)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )
+@pytest.mark.parametrize(("text", "bring_about", "code"), PROFILES, ids=[how.__name__ for _, how, _ in PROFILES])
+def test_each_text_about_a_profile_comes_out_of_the_real_reader(tiktok, read_profile, text, bring_about, code):
+    handle = bring_about(tiktok)
+    with pytest.raises(DownloadError) as caught:
+        read_profile(f"https://www.tiktok.com/@{handle}")
+    verdict = errors.fetch_refused(errors.FetchFailure(**failed(caught.value))).verdict
+    check_text(verdict, rule_for(text), code)
+
+
+def check_text(verdict, rule, code):
+    assert (type(verdict), verdict.code) == (expected(rule), f"tiktok.{code}")
+    assert rule["match"]["ytdlp"] in verdict.detail
+
+
+def test_no_rule_of_the_table_is_without_an_origin():
+    tried = {*PAGES, *(text for text, _, _ in PROFILES)}
+    for rule in RULES:
+        [(key, match)] = rule["match"].items()
+        assert key in ("error.code", "oauth.error") or match in tried, rule
+    assert (len(RULES), len(tried)) == (23, 13)
