@@ -87,14 +87,15 @@ def ask_now(house: House, scope: Scope) -> None:
 
 def detect(house: House, scope: SystemScope, connection: Connection) -> Detected:
     """Polls one source. A platform's refusal becomes the connection's state; anything else is a bug and is raised."""
-    deep = connection.deep_polled_at is None or house.clock() - connection.deep_polled_at >= _DEEP_EVERY
+    began_at = house.clock()
+    deep = connection.deep_polled_at is None or began_at - connection.deep_polled_at >= _DEEP_EVERY
     try:
         found = list(_unknown_posts(house, scope, connection, pages_at_least=_DEEP_PAGES if deep else 1))
     except PlatformFault as fault:
-        _poll_failed(house, scope, connection, fault)
+        _poll_failed(house, scope, connection, fault, began_at)
         return Detected(connection.id, fault=fault.verdict.text)
     except UserError as error:  # its platform is not set up any more, which is no reason to leave the others alone
-        _poll_failed(house, scope, connection, PlatformFault(TryAgain(error.text, error.remedy, "set_up")))
+        _poll_failed(house, scope, connection, PlatformFault(TryAgain(error.text, error.remedy, "set_up")), began_at)
         return Detected(connection.id, fault=str(error))
     now = house.clock()
     with house.db.system(scope) as session:
@@ -145,14 +146,16 @@ def _renewed(house: House, scope: SystemScope, connection: Connection, grant: Gr
     raise fault
 
 
-def _poll_failed(house: House, scope: SystemScope, connection: Connection, fault: PlatformFault) -> None:
+def _poll_failed(
+    house: House, scope: SystemScope, connection: Connection, fault: PlatformFault, began_at: datetime
+) -> None:
     verdict = fault.verdict
     if isinstance(verdict, WaitUntil):  # a limit says nothing of the source, which keeps its place and its good name
         with house.db.system(scope) as session:
             connections.postpone_poll(session, connection.id, verdict.at)
         return
     if isinstance(verdict, Reconnect):
-        tokens.needs_reconnect(house, scope, connection.id, verdict)
+        tokens.needs_reconnect(house, scope, connection.id, verdict, began_at=began_at)
     wait_seconds = min(60.0 * 2 ** min(connection.poll_faults, 10), _LONGEST_BACK_OFF)
     with house.db.system(scope) as session:
         connections.poll_failed(session, connection.id, house.clock() + timedelta(seconds=wait_seconds))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 
 from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.publications import State
-from autorepost_app.services import chains, fetch, record
+from autorepost_app.services import chains, fetch, offers, record
 
 CLIP = Path(__file__).parents[3] / "autorepost_app" / "cli" / "clip.mp4"
 
@@ -122,6 +124,66 @@ def test_the_canary_finds_a_closed_way_before_any_creator_does(world: Any, sandb
     world.clock.advance(6 * 3600 + 1)
 
     assert not look(world).open
+
+
+def test_what_is_wrong_with_one_post_alone_has_nobody_look(world: Any, sandbox: Any) -> None:
+    world.ready_made()
+    sandbox.change(sandbox.post(), trouble="sensitive")
+    world.detect()
+    chains.look(world.house, world.system)
+    get(world)
+    assert {row.state for row in world.story().publications} == {State.FAILED}
+
+    assert chains.look(world.house, world.system) == [], "the canary was asked in vain"
+
+
+def test_at_the_moment_of_a_look_nobody_is_due_who_waits_for_its_answer(waiting: Any) -> None:
+    get(waiting)
+    look(waiting)
+    waiting.clock.advance(75 * 60)
+    get(waiting)
+    later(waiting)
+
+    assert offers.offer(waiting.house, waiting.system, limit=10) == []
+    health = look(waiting)
+    assert {row.due_at > waiting.clock() for row in waiting.story().publications} == {True}
+    assert not health.open
+
+
+def test_after_a_long_night_the_look_still_comes_first(waiting: Any) -> None:
+    """The daemon was down: the next look is hours overdue when somebody asks for the file."""
+    get(waiting)
+    look(waiting)
+    waiting.clock.advance(8 * 3600)
+
+    assert get(waiting) is None
+    for row in waiting.story().publications:
+        assert row.due_at - waiting.clock() == pytest.approx(timedelta(minutes=1), abs=timedelta(seconds=5))
+
+
+def test_a_file_that_comes_after_all_opens_the_way_for_everybody(
+    world: Any, sandbox: Any, meanwhile: Callable[..., Future[Any]]
+) -> None:
+    """It was on its way already when another one's page, and then the canary, failed."""
+    world.ready_made()
+    posts = [sandbox.post(description=words)["id"] for words in ("first", "second")]
+    world.detect()
+    chains.look(world.house, world.system)
+    first, second = sorted(record.recent(world.house, world.scope), key=lambda story: story.post.caption)
+    assert {first.post.external_post_id, second.post.external_post_id} == set(posts)
+    sandbox.fault("tiktok", "video.download", "slow", seconds=1.5)
+    coming = meanwhile(fetch.fetch, world.house, world.system, first.post.id, lambda *_: None)
+    sandbox.wait_for_call("tiktok", "video.download")
+    sandbox.fault("tiktok", "video.page", "read_error", count=None)
+    assert fetch.fetch(world.house, world.system, second.post.id, lambda *_: None) is None
+    assert not look(world).open
+
+    assert coming.result() is not None
+
+    [health] = chains.health(world.house, world.system)
+    assert (health.open, health.next_look_at) == (True, None)
+    assert told(world) == ["chain.open", "chain.closed"]
+    assert all(row.due_at <= world.clock() for row in world.story(second.post.id).publications)
 
 
 # ------------------------------------------------------------------------------------------- handed over by the creator

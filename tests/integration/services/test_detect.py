@@ -99,6 +99,18 @@ def test_twenty_five_new_posts_are_read_page_by_page(world: Any, sandbox: Any, l
     assert captions(world) == [f"clip {number:02}" for number in range(25)]
 
 
+def test_an_empty_page_with_more_behind_it_is_not_taken_for_the_end(world: Any, sandbox: Any, listen: Any) -> None:
+    listen("x")
+    world.detect()  # the daily deep read, which goes on in any case
+    sandbox.post(description="behind nothing")
+    newest = int((world.clock() + timedelta(hours=1)).timestamp() * 1000)
+    page = {"data": {"videos": [], "cursor": newest, "has_more": True}, "error": {"code": "ok", "message": ""}}
+    sandbox.fault("tiktok", "video.list", "error", status=200, body=page)
+
+    assert [found.promised for found in world.detect()] == [1]
+    assert captions(world) == ["behind nothing"]
+
+
 def test_a_private_post_made_public_late_is_found_by_the_daily_deep_read(world: Any, sandbox: Any, listen: Any) -> None:
     listen("x")
     late = sandbox.post(description="late", private="true")

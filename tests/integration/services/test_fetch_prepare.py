@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from PIL import Image
 
 from autorepost_app.domain.publications import State
 from autorepost_app.media.errors import StoreUnavailable
@@ -158,6 +160,18 @@ def test_a_cancellation_during_the_download_stands(
 
     ended = {row.platform: row.state for row in world.story().publications}
     assert ended == {"instagram": State.READY, "x": State.CANCELLED, "youtube": State.READY}
+
+
+def test_a_cover_that_is_no_picture_gives_way_to_one_of_the_video(world: Any, posted: Any, sandbox: Any) -> None:
+    posted()
+    sandbox.fault("tiktok", "video.cover", "error", status=200, body="<html>not a picture</html>")
+
+    original = world.prepare().original
+
+    assert sandbox.calls_now("tiktok", "video.cover") == 1
+    assert states(world) == {State.READY}
+    picture = Image.open(io.BytesIO(b"".join(world.house.store.stream(original.thumbnail_key))))
+    assert picture.format == "JPEG"
 
 
 # -------------------------------------------------------------------------------------------------------- renditions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -131,3 +132,25 @@ def test_a_reel_keeps_the_posts_cover_where_its_rule_says_so(world: Any, sandbox
 
     [post] = sandbox.live("instagram")
     assert ("cover_url" in post["details"]) is wanted
+
+
+def test_a_reel_whose_cover_nobody_could_fetch_from_here_goes_out_without_it(world: Any, sandbox: Any) -> None:
+    """A login that is handed the bytes needs no public address for the video; for a cover there is no such way."""
+    made = {"tiktok": world.connect("tiktok"), "instagram": world.connect("instagram", login="facebook")}
+    rules.make_rule(
+        world.house,
+        world.scope,
+        name="reels",
+        source_connection_id=made["tiktok"].id,
+        destinations=[RuleDestination(made["instagram"].id, options={"keep_cover": True})],
+    )
+    sandbox.post()
+    world.detect()
+    world.prepare()
+    unreachable = replace(world.house.links, reachable=False)
+    alone = replace(world, house=replace(world.house, links=unreachable))
+
+    assert alone.settle("instagram").state == State.PUBLISHED
+
+    [post] = sandbox.live("instagram")
+    assert "cover_url" not in post["details"]

@@ -129,19 +129,42 @@ def test_an_operator_who_says_it_late_has_it_looked_for_back_to_the_backup(
 # ------------------------------------------------------------------------------------------------ when a miss counts
 
 
-def test_where_a_list_can_hide_a_post_what_was_not_due_before_the_restore_goes_out(
-    world: Any, sandbox: Any, settle: Any
-) -> None:
-    """Its post was there before, but nobody would have sent it yet."""
+@pytest.fixture
+def patient(world: Any) -> Any:
+    """A rule that waits two hours with each post."""
     made = {key: world.connect(key) for key in ("tiktok", "x")}
     world.rule(made["tiktok"], made["x"], delay_seconds=2 * HOUR)
-    sandbox.post()
-    world.detect()
-    world.prepare()
     restores.watch(world.house, world.system)
-    restores.declare(world.house, world.system)
+    return world
 
-    assert settle(world, "x").state == State.PUBLISHED
+
+def test_where_a_list_can_hide_a_post_what_was_not_due_before_the_restore_goes_out(
+    patient: Any, sandbox: Any, settle: Any
+) -> None:
+    """The backup holds its promise, which was made an hour after the post: it was due in half an hour."""
+    sandbox.post()
+    patient.clock.advance(HOUR)
+    patient.detect()
+    patient.prepare()
+    patient.clock.advance(1.5 * HOUR)
+    restores.declare(patient.house, patient.system)
+
+    assert settle(patient, "x").state == State.PUBLISHED
+    assert len(sandbox.live("x")) == 1
+
+
+def test_a_post_found_again_that_no_promise_would_have_sent_yet_goes_out(
+    patient: Any, sandbox: Any, rewind: Any, settle: Any, restored: Any
+) -> None:
+    back = rewind()
+    sandbox.post()
+    patient.detect()
+    restored(patient, back)
+    patient.clock.advance(1)
+    patient.detect()
+    patient.prepare()
+
+    assert settle(patient, "x").state == State.PUBLISHED
     assert len(sandbox.live("x")) == 1
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -154,3 +156,40 @@ def test_what_a_person_disconnected_is_not_asked_for_again(ready: Callable[..., 
     assert isinstance(caught.value.verdict, Reconnect)
     assert row_of(world, x).status == ConnectionStatus.DISCONNECTED
     assert asked_to_reconnect(world) == 0
+
+
+@pytest.mark.parametrize(("seconds_before", "asked"), [(1, 0), (0, 1), (-1, 1)], ids=["before", "with", "after"])
+def test_a_refusal_of_work_that_began_before_its_person_connected_again_says_nothing(
+    seconds_before: int, asked: int, world: Any
+) -> None:
+    world.connect("x")
+    again = world.connect_again("x")
+    began_at = row_of(world, again).consented_at - timedelta(seconds=seconds_before)
+
+    tokens.needs_reconnect(world.house, world.system, again.id, Reconnect("It ran out."), began_at=began_at)
+
+    assert row_of(world, again).status == (ConnectionStatus.NEEDS_RECONNECT if asked else ConnectionStatus.ACTIVE)
+    assert asked_to_reconnect(world) == asked
+
+
+def test_a_poll_that_a_new_consent_overtakes_does_not_ask_for_another(
+    world: Any, sandbox: Any, meanwhile: Callable[..., Future[Any]]
+) -> None:
+    """Its first page is long in coming; meanwhile its person, warned by TikTok, connects again with all permissions."""
+    source = world.connect("tiktok")
+    world.rule(source, world.connect("x"))
+    for number in range(21):
+        sandbox.post(description=f"clip {number}")
+    sandbox.fault("tiktok", "video.list", "slow", seconds=1.0, after_work=True)
+    body = {"error": {"code": "scope_not_authorized", "message": "", "log_id": "1"}}
+    sandbox.fault("tiktok", "video.list", "error", status=401, body=body)
+    polling = meanwhile(world.detect)
+    sandbox.wait_for_call("tiktok", "video.list")
+
+    world.connect_again("tiktok")
+
+    [found] = polling.result()
+    assert found.fault
+    assert row_of(world, source).status == ConnectionStatus.ACTIVE
+    assert asked_to_reconnect(world) == 0
+    assert len(world.detect()[0].posts) == 21

@@ -197,6 +197,37 @@ def test_every_option_is_sent_under_a_name_of_the_sdk(story: Any, wire: list[htt
     assert by_page <= named if story.delivery.grant.login == "facebook" else not by_page & named
 
 
+class Cover:
+    """The picture that the post had at its source."""
+
+    def read(self) -> bytes:
+        return b"\xff\xd8\xff"
+
+    def public_url(self, ttl_seconds: float) -> str:
+        return f"https://127.0.0.1:9/kept.jpg?ttl={ttl_seconds:g}"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sent"),
+    [
+        ({"keep_cover": True, "cover_url": "https://127.0.0.1:9/own.jpg"}, "own.jpg"),
+        ({"keep_cover": True}, "kept.jpg"),
+        ({"keep_cover": False}, None),
+    ],
+    ids=["one of its own", "the post's", "neither"],
+)
+def test_a_cover_that_the_rule_names_goes_before_the_posts_own(
+    publish_as: Callable[..., Any], wire: list[httpx.Request], chosen: dict[str, Any], sent: str | None
+) -> None:
+    publication = publish_as("instagram")
+    publication.delivery = replace(publication.delivery, options=chosen, cover=Cover())
+    publication.stage_once()
+
+    [made] = [request for request in wire if request.method == "POST" and request.url.path.endswith("/media")]
+    cover = fields_of(made).get("cover_url")
+    assert (cover and urlsplit(cover).path.strip("/")) == sent
+
+
 # ------------------------------------------------------------------------------------------------------------- counted
 
 
