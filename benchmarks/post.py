@@ -79,7 +79,7 @@ def main() -> int:
             result.append(_measure(product, sandbox, clip, options.posts, options.timeout, encode=options.transcode))
             return result[0]
 
-        return product.supervisor().run(measure)
+        return product.run(measure)
 
 
 def _measure(

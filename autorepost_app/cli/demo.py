@@ -96,7 +96,7 @@ def run(*, once: bool, timeout_seconds: float) -> int:
     def show() -> int | None:
         return _show(product, sandbox, once=once, timeout_seconds=timeout_seconds)
 
-    return product.supervisor().run(show)
+    return product.run(show)
 
 
 def _show(product: Product, sandbox: Sandbox, *, once: bool, timeout_seconds: float) -> int | None:

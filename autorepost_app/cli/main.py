@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -44,7 +45,7 @@ def _up() -> int:
             console.print(f"\n  [yellow]{each.name}[/yellow]: {escape(each.found)}\n  {escape(each.remedy)}")
         console.print("\nCtrl-C stops everything.")
 
-    return Product(settings).supervisor().run(ready)
+    return Product(settings).run(ready)
 
 
 @main.command()
@@ -95,8 +96,11 @@ def restored(lost_since: str | None) -> None:
     with errors_in_words():
         from autorepost_app.cli.product import current_settings, say_restored
 
+        # what the product tells its log is said here in the command's own words
+        logging.getLogger("autorepost_app").addHandler(logging.NullHandler())
         count = say_restored(current_settings(), _moment(lost_since) if lost_since else None)
-        console.print(f"{count} publications will be looked for before they are sent.")
+        one_or_more = "publication is" if count == 1 else "publications are"
+        console.print(f"Noted: {count or 'no'} {one_or_more} on the way, to be looked for before anything is sent.")
 
 
 def _moment(said: str) -> datetime:

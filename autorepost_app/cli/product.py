@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +29,7 @@ from autorepost_app.media.binaries import resolve_binaries
 from autorepost_app.persistence.access import AccessFile, differences, prepare
 from autorepost_app.persistence.schema import create_database
 from autorepost_app.persistence.server import EmbeddedPostgres
-from autorepost_app.processes import Inline, ProcessSpec, Supervisor, require_port
+from autorepost_app.processes import Inline, PortInUseError, ProcessError, ProcessSpec, State, Supervisor, require_port
 from autorepost_app.services import restores
 
 DATABASE_NAME: Final = "autorepost"
@@ -47,20 +47,50 @@ class Product:
     on_sandbox: Callable[[], Mapping[str, str]] = dict
     extra: dict[str, str] = field(default_factory=dict)
     server: EmbeddedPostgres | None = None
+    is_stopping: bool = False
 
-    def supervisor(self) -> Supervisor:
-        """Everything in order. Raises what stops the start before anything is started."""
+    def run(self, then: Callable[[], int | None]) -> int:
+        """The exit code, once everything has come up, `then` is done and everything has gone down again.
+
+        Raises what stops the start before anything is started, and ProcessError for a part that does not stay up.
+        """
         self._check()
+        supervisor = self._supervisor()
+        try:
+            code = supervisor.run(then)
+        except ProcessError as error:
+            raise self._with_strangers(error) from error
+        with suppress(OSError):  # the terminal may be gone
+            console.print(
+                f"Stopped. Database, files and logs are kept in {self.settings.home}; the next start goes on."
+            )
+        return code
+
+    def _with_strangers(self, error: ProcessError) -> ProcessError:
+        """A port that was free at first may have been the reason. Ours are down now, so whoever has it is another."""
+        try:
+            self._require_ports()
+        except PortInUseError as taken:
+            return ProcessError(f"{taken}\n{error}")
+        return error
+
+    def _supervisor(self) -> Supervisor:
         parts: list[ProcessSpec | Inline] = [
             *self._sandbox_parts(),
-            Inline("database", self._start_database, self._stop_database, self._database_is_alive),
+            self._database(),
             *self._sandbox_settings(),
             Inline("dagster home", self._prepare_dagster),
             self._code_server(),
             self._daemon(),
             self._web(),
         ]
-        return Supervisor(self.settings.home, parts, tell_process)
+        return Supervisor(self.settings.home, parts, self._tell)
+
+    def _tell(self, name: str, state: State, seconds: float, why: str) -> None:
+        if state is State.STOPPING and not self.is_stopping:
+            self.is_stopping = True
+            console.print("\nStopping ...")
+        tell_process(name, state, seconds, why)
 
     def environment(self) -> dict[str, str]:
         """What our processes find in theirs."""
@@ -93,15 +123,23 @@ class Product:
 
     def _check(self) -> None:
         """What would otherwise show only in the third process's log."""
-        require_port(self.settings.host, self.settings.port)
-        if self.sandbox_port:
-            require_port("127.0.0.1", self.sandbox_port)
+        self._require_ports()
         make_home(self.settings.home)
         resolve_binaries(self.settings.ffmpeg_bin, self.settings.ffprobe_bin)
         open_vault(self.settings)
         open_store(self.settings).head("ready")
 
+    def _require_ports(self) -> None:
+        require_port(self.settings.host, self.settings.port)
+        if self.sandbox_port:
+            require_port("127.0.0.1", self.sandbox_port)
+
     # ----------------------------------------------------------------------------------------------------- database
+
+    def _database(self) -> Inline:
+        log_file = self.settings.home / "postgres" / "server.log"
+        start, stop, is_alive = self._start_database, self._stop_database, self._database_is_alive
+        return Inline("database", start, stop, is_alive, log_file=log_file)
 
     def _start_database(self) -> None:
         owner = self.settings.database_url
@@ -133,13 +171,14 @@ class Product:
     def _sandbox(self, port: int) -> ProcessSpec:
         state = self.settings.home / _SANDBOX / "state.sqlite"
         state.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return ProcessSpec(
-            _SANDBOX,
-            [sys.executable, "-m", "autorepost_app.sandbox", "--port", str(port), "--state", str(state)],
-            env=environment,
-            ready=f"http://127.0.0.1:{port}/_sandbox/hosts",
-            wait=False,
-        )
+        ready = self.settings.home / "run" / "sandbox.ready"
+        argv = [sys.executable, "-m", "autorepost_app.sandbox", "--port", str(port), "--state", str(state)]
+
+        def start() -> Mapping[str, str]:
+            ready.unlink(missing_ok=True)  # an earlier one's
+            return environment()
+
+        return ProcessSpec(_SANDBOX, [*argv, "--ready-file", str(ready)], env=start, ready=ready.exists, wait=False)
 
     def _prepare_dagster(self) -> None:
         """The pipelines' own business, so in a process of theirs. The tables are made by whoever opens them first."""

@@ -29,12 +29,14 @@ _SAID = {
 }
 
 
-def tell_process(name: str, state: State, seconds: float) -> None:
+def tell_process(name: str, state: State, seconds: float, why: str) -> None:
     """A line for what somebody waiting wants to know."""
     said = _SAID.get(state)
     if said is None or (state is State.STARTING and not _worth_saying(seconds)):
         return
-    console.print(f"  {name:<22} {said} [dim]{seconds:.1f} s[/dim]")
+    joined = {State.CRASHED: "after ", State.RESTARTING: "in "}.get(state, "")
+    reason = f"\n    {escape(why)}" if why else ""
+    console.print(f"  {name:<22} {said} [dim]{joined}{seconds:.1f} s[/dim]{reason}")
 
 
 def _worth_saying(seconds: float) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import re
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +20,13 @@ from typing import IO, Protocol
 
 _LOG_LIMIT_BYTES = 10_000_000
 _TAIL_LINES = 12
+_LINE_CHARACTERS = 300
+_READ_BYTES = 64_000
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _READY_REQUEST_SECONDS = 2.0
+START = "SUPERVISED_AUTOREPOST_START"
+START_HEADER = "Autorepost-Start"
+"""Where a program finds the mark of this start of it, and where it gives it back to whoever asks with it."""
 
 
 class ProcessError(Exception):
@@ -35,7 +43,8 @@ class State(StrEnum):
     KILLED = "killed"
 
 
-Progress = Callable[[str, State, float], None]
+Progress = Callable[[str, State, float, str], None]
+"""Told which part moved to which state, after how many seconds, and why where that is worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,8 @@ class ProcessSpec:
     """A program to keep running.
 
     `env` is added to our own; as a callable it is read at each start, when earlier parts are up. `ready` is a URL
-    that answers below 400, or a question; without it a started program counts as ready. With `wait=False` the parts
+    that answers below 400 and gives back the mark of this start (anybody may answer on a port), or a question;
+    without it a started program counts as ready. With `wait=False` the parts
     after it start beside it, except those that name it in their `needs`; all are ready before the product is. After
     `max_restarts` crashes in quick succession everything is stopped.
     """
@@ -70,6 +80,7 @@ class Inline:
     start: Callable[[], object]
     stop: Callable[[], object] = lambda: None
     is_alive: Callable[[], bool] = lambda: True
+    log_file: Path | None = None
     max_restarts: int = 5
     needs: Sequence[str] = ()
 
@@ -96,6 +107,8 @@ class Part(Protocol):
     def ask_to_stop(self) -> None: ...
     def is_gone(self) -> bool: ...
     def kill(self) -> None: ...
+    def ending(self) -> str: ...
+    def last_line(self) -> str: ...
     def last_words(self) -> str: ...
 
 
@@ -106,11 +119,14 @@ class InlinePart:
 
     def __init__(self, step: Inline) -> None:
         self._step = step
+        self._log = _Log(step.log_file) if step.log_file else None
         self.name = step.name
         self.max_restarts = step.max_restarts
         self.needs = step.needs
 
     def start(self) -> None:
+        if self._log:
+            self._log.begin()
         self._step.start()
 
     def is_ready(self) -> bool:
@@ -128,8 +144,43 @@ class InlinePart:
     def kill(self) -> None:
         """Nothing is left of a step that has returned."""
 
-    def last_words(self) -> str:
+    def ending(self) -> str:
         return ""
+
+    def last_line(self) -> str:
+        return self._log.last_line() if self._log else ""
+
+    def last_words(self) -> str:
+        return self._log.in_words() if self._log else ""
+
+
+class _Log:
+    """What a part has written since its last start: lines of an earlier life explain nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._begins = 0
+
+    def begin(self) -> None:
+        self._begins = self.path.stat().st_size if self.path.exists() else 0
+
+    def last_line(self) -> str:
+        lines = self._lines()
+        return f"its log ends with: {lines[-1][:_LINE_CHARACTERS]}" if lines else ""
+
+    def in_words(self) -> str:
+        lines = self._lines()[-_TAIL_LINES:]
+        if not lines:
+            return f"It wrote nothing into its log {self.path}."
+        return f"Its log {self.path} ends with:\n" + "\n".join(lines)
+
+    def _lines(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as file:
+            file.seek(max(self._begins, self.path.stat().st_size - _READ_BYTES))
+            text = file.read().decode(errors="replace")
+        return [line for line in _COLOURS.sub("", text).splitlines() if line.strip()]
 
 
 class ChildPart:
@@ -137,7 +188,8 @@ class ChildPart:
 
     def __init__(self, spec: ProcessSpec, logs: Path) -> None:
         self._spec = spec
-        self._log_file = spec.log_file or logs / f"{spec.name}.log"
+        self._log = _Log(spec.log_file or logs / f"{spec.name}.log")
+        self._start_mark = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._group_was_asked = False
         self.name = spec.name
@@ -149,11 +201,13 @@ class ChildPart:
 
     def start(self) -> None:
         self._group_was_asked = False
+        self._start_mark = secrets.token_hex(16)
         extra = self._spec.env() if callable(self._spec.env) else self._spec.env
-        self._log_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _put_aside_if_overgrown(self._log_file)
-        with self._log_file.open("ab") as log:
-            self._process = self._popen({**os.environ, **extra}, log)
+        self._log.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _put_aside_if_overgrown(self._log.path)
+        self._log.begin()
+        with self._log.path.open("ab") as log:
+            self._process = self._popen({**os.environ, **extra, START: self._start_mark}, log)
 
     def _popen(self, environment: dict[str, str], log: IO[bytes]) -> subprocess.Popen[bytes]:
         argv = [*_told_of_parents_death(self._spec.stop_signal), *self._spec.argv]
@@ -174,7 +228,7 @@ class ChildPart:
         ready = self._spec.ready
         if ready is None:
             return True
-        return ready() if callable(ready) else _answers(ready)
+        return ready() if callable(ready) else _answers(ready, self._start_mark)
 
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -197,11 +251,17 @@ class ChildPart:
         if self._process is not None:
             self._process.wait()
 
-    def last_words(self) -> str:
+    def ending(self) -> str:
         status = self._process.returncode if self._process else None
-        lines = self._log_file.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-        ending = f" (exit code {status})" if status is not None else ""
-        return f"{ending}. Its log {self._log_file} ends with:\n" + "\n".join(lines)
+        if status is None:
+            return ""
+        return f"exit code {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
+
+    def last_line(self) -> str:
+        return self._log.last_line()
+
+    def last_words(self) -> str:
+        return self._log.in_words()
 
     def _signal_group(self, word: int) -> bool:
         """False when nobody is left in the group."""
@@ -237,11 +297,13 @@ def _put_aside_if_overgrown(log_file: Path) -> None:
         log_file.replace(log_file.with_name(log_file.name + ".1"))
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, start_mark: str) -> bool:
+    """Whether the program that we started is ready: a stranger on its port gives no mark back, or another one."""
     # A proxy from the environment has no business between two processes of ours.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener.addheaders = [(START_HEADER, start_mark)]
     try:
         with opener.open(url, timeout=_READY_REQUEST_SECONDS) as response:
-            return bool(response.status < 400)
-    except (OSError, urllib.error.URLError, ValueError):
+            return bool(response.headers.get(START_HEADER) == start_mark)
+    except (OSError, http.client.HTTPException, ValueError):
         return False

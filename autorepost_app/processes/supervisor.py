@@ -91,7 +91,7 @@ class Supervisor:
             self._wait(_TICK_SECONDS)
             for slot in self._slots:
                 if slot.state is State.STARTING and self._has_failed(slot):
-                    raise ProcessError(f"{slot.part.name} did not start{slot.part.last_words()}")
+                    raise _failure(slot, "did not start", _ending(slot))
 
     def _launch(self, slot: _Slot) -> None:
         slot.since = slot.told = time.monotonic()
@@ -104,7 +104,7 @@ class Supervisor:
             self._move(slot, State.READY)
         elif time.monotonic() - slot.told > _TELL_EVERY_SECONDS:
             slot.told = time.monotonic()
-            self._tell(slot.part.name, State.STARTING, slot.seconds())
+            self._tell(slot.part.name, State.STARTING, slot.seconds(), "")
 
     def _has_failed(self, slot: _Slot) -> bool:
         """True if a starting part ended or takes too long; a part that has become ready is moved on."""
@@ -132,15 +132,17 @@ class Supervisor:
             self._crashed(slot)
 
     def _crashed(self, slot: _Slot) -> None:
-        slot.crashes = 1 if slot.seconds() > _STEADY_SECONDS else slot.crashes + 1
-        self._move(slot, State.CRASHED)
+        was_steady = slot.state is State.READY and slot.seconds() > _STEADY_SECONDS
+        slot.crashes = 1 if was_steady else slot.crashes + 1
+        ending = _ending(slot)
+        self._move(slot, State.CRASHED, ", ".join(filter(None, (ending, slot.part.last_line()))))
         slot.part.kill()  # a crashed leader's workers would hold its port
         if slot.crashes > slot.part.max_restarts:
-            raise ProcessError(f"{slot.part.name} does not stay up{slot.part.last_words()}")
+            raise _failure(slot, "does not stay up", ending)
         pause = min(_FIRST_PAUSE_SECONDS * 2 ** (slot.crashes - 1), _LONGEST_PAUSE_SECONDS)
         slot.restart_at = time.monotonic() + pause
         slot.state = State.RESTARTING
-        self._tell(slot.part.name, State.RESTARTING, pause)
+        self._tell(slot.part.name, State.RESTARTING, pause, "")
 
     def _take_down(self) -> None:
         self.stopping.set()
@@ -165,13 +167,13 @@ class Supervisor:
         """A second Ctrl-C means now."""
         return len(self._asked) > 1
 
-    def _move(self, slot: _Slot, state: State) -> None:
+    def _move(self, slot: _Slot, state: State, why: str = "") -> None:
         slot.state = state
-        self._tell(slot.part.name, state, slot.seconds())
+        self._tell(slot.part.name, state, slot.seconds(), why)
 
-    def _tell(self, name: str, state: State, seconds: float) -> None:
+    def _tell(self, name: str, state: State, seconds: float, why: str) -> None:
         with suppress(OSError):  # the terminal may be gone
-            self._progress(name, state, seconds)
+            self._progress(name, state, seconds, why)
 
     def _wait(self, seconds: float) -> None:
         self._listen(seconds)
@@ -240,6 +242,16 @@ class _Work:
         except BaseException as error:
             self._error = error
         self._done.set()
+
+
+def _ending(slot: _Slot) -> str:
+    """Of a part that failed, before it is killed for it."""
+    late = f"not ready within {slot.part.ready_timeout_seconds:.0f} s"
+    return late if slot.part.is_alive() else slot.part.ending()
+
+
+def _failure(slot: _Slot, what: str, ending: str) -> ProcessError:
+    return ProcessError(f"{slot.part.name} {what}{ending and f' ({ending})'}. {slot.part.last_words()}".rstrip())
 
 
 def _as_part(part: ProcessSpec | Inline, logs: Path) -> Part:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -26,6 +27,8 @@ from autorepost_app.web.beside import (
 from autorepost_app.web.guard import Guard
 from autorepost_app.web.headers import SecurityHeaders, page_policy
 
+START: Final = "SUPERVISED_AUTOREPOST_START"
+
 
 def main() -> None:
     settings = settings_from(os.environ)
@@ -33,7 +36,8 @@ def main() -> None:
     house = open_house(settings)
     silence_access_log()
     with dagster_app(Path(sys.argv[1])) as dagster:
-        app = front(settings, own_app(house, open_links(settings)), dagster)
+        own = own_app(house, open_links(settings), os.environ.get(START, ""))
+        app = front(settings, own, dagster)
         uvicorn.run(
             app, host=settings.host, port=settings.port, access_log=False, log_level="warning", server_header=False
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from autorepost_app.web.throttle import Throttle
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
 PREFIXES: Final = (*sorted(PROBES), PATH, hooks.PREFIX)
+START_HEADER: Final = "Autorepost-Start"
 _VIDEO: Final = "video/mp4"
 _PATIENCE_SECONDS: Final = 5.0
 PER_LINK: Final = 600
@@ -32,20 +34,24 @@ _PRIVATE: Final = {"Cache-Control": "private, no-store"}
 """A shared cache would hand the file out after the link has run out."""
 
 
-def own_app(house: House, links: SignedLinks) -> Starlette:
-    """Health, signed media and webhooks, below `PREFIXES`. It grows with the API and can be served alone."""
+def own_app(house: House, links: SignedLinks, start_mark: str = "") -> Starlette:
+    """Health, signed media and webhooks, below `PREFIXES`. It grows with the API and can be served alone.
+
+    `start_mark` is what whoever started this process knows it by.
+    """
     # a dependency that hangs may hold these threads, and no others
     threads = anyio.CapacityLimiter(2)
 
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("alive\n")
 
-    async def readyz(_request: Request) -> Response:
+    async def readyz(request: Request) -> Response:
         parts = {
             "database": await _works(house.db.ping, threads),
             "store": await _works(lambda: house.store.head("ready"), threads),
         }
-        return JSONResponse(parts, status_code=200 if all(word == "ready" for word in parts.values()) else 503)
+        status = 200 if all(word == "ready" for word in parts.values()) else 503
+        return JSONResponse(parts, status, headers=_given_back(request, start_mark))
 
     by_address, by_link = (Throttle(most, lambda: house.clock().timestamp()) for most in (PER_ADDRESS, PER_LINK))
 
@@ -70,6 +76,13 @@ def own_app(house: House, links: SignedLinks) -> Starlette:
         *hooks.hook_routes(house),
     ]
     return Starlette(routes=routes)
+
+
+def _given_back(request: Request, start_mark: str) -> dict[str, str]:
+    """Who asks with the mark of this start is told that it is right; who does not know it learns nothing."""
+    asked = request.headers.get(START_HEADER, "")
+    known = bool(start_mark) and hmac.compare_digest(asked.encode(), start_mark.encode())
+    return {START_HEADER: asked} if known else {}
 
 
 async def _works(check: Callable[[], object], threads: anyio.CapacityLimiter) -> str:

@@ -28,6 +28,14 @@ def test_a_home_without_a_database_is_no_home_that_was_restored(tmp_path: Path) 
     assert not (tmp_path / "typo").exists()
 
 
+@pytest.mark.slow
+def test_what_was_noted_is_said_once(tmp_path: Path) -> None:
+    assert ran("autorepost_app.cli", "migrate", home=tmp_path).returncode == 0
+    done = ran("autorepost_app.cli", "restored", home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Noted: no publications are on the way, to be looked for before anything is sent.\n"
+
+
 @pytest.mark.parametrize("said", ["yesterday", "2026-11-23", "2026-11-23T12:00"])
 def test_a_time_without_its_zone_is_refused_with_an_example(tmp_path: Path, said: str) -> None:
     done = ran("autorepost_app.cli", "restored", "--lost-since", said, home=tmp_path)

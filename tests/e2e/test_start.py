@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,8 @@ def test_ctrl_c_ends_everything_and_a_killed_terminal_too(start: Callable[..., A
     product.process.send_signal(signal.SIGINT)
     assert product.ended(60) == 0
     assert product.processes() == []
+    last_words = f"Stopping ...\nStopped. Database, files and logs are kept in {product.home}; the next start goes on."
+    assert product.text.endswith(last_words)
 
     killed = start("up")
     killed.wait_for("Ctrl-C stops everything")
@@ -115,6 +119,36 @@ def test_a_port_in_use_is_said_before_anything_starts(start: Callable[..., Any],
         assert f"Port {port} on 127.0.0.1 is already in use" in product.text
         assert "AUTOREPOST_PORT=" in product.text
     assert not (tmp_path / "home" / "postgres").exists()
+
+
+class Welcoming(BaseHTTPRequestHandler):
+    """Says yes to everything, as the web server of another product would to our question whether it is ready."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """It is quiet."""
+
+
+def test_a_port_that_somebody_takes_while_it_starts_is_said_and_ends_it(start: Callable[..., Any]) -> None:
+    """As two starts in one second do to each other: both found it free."""
+    product = start("up")
+    product.wait_for("database")
+    with ThreadingHTTPServer(("127.0.0.1", product.port), Welcoming) as stranger:
+        answering = threading.Thread(target=stranger.serve_forever)
+        answering.start()
+        try:
+            assert product.ended(120) == 1
+        finally:
+            stranger.shutdown()
+            answering.join()
+    assert not re.search(r"^  web +ready", product.text, re.MULTILINE)
+    assert f"Port {product.port} on 127.0.0.1 is already in use" in product.text
+    assert "web did not start (exit code " in product.text
+    assert "starts again" not in product.text
+    assert product.processes() == []
 
 
 def test_a_home_that_is_a_file_is_said_in_words(start: Callable[..., Any], tmp_path: Path) -> None:

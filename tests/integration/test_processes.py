@@ -18,6 +18,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from autorepost_app.processes import free_port
+
 REPOSITORY = Path(__file__).parents[2]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's setsid program")
 
@@ -51,8 +53,8 @@ if not under_guard():
 def child(name, code, **more):
     return ProcessSpec(name, [sys.executable, "-c", code, str(home), name], **more)
 
-def tell(name, state, seconds):
-    print(name, state, flush=True)
+def tell(name, state, seconds, why):
+    print(name, state, *filter(None, [why]), flush=True)
 
 family = Path(sys.argv[0]).with_name("family.py").read_text()
 def families(*names):
@@ -60,7 +62,7 @@ def families(*names):
 
 def main():
     then = None
-    exec(Path(sys.argv[0]).with_name("scenario.py").read_text(), globals() | {"use": parts.extend, "finish": finish})
+    exec((home / "scenario.py").read_text(), globals() | {"use": parts.extend, "finish": finish})
     return Supervisor(home, parts, tell).run(*finish)
 
 parts, finish = [], []
@@ -126,8 +128,9 @@ def start(home: Path) -> Iterator[Start]:
     (folder / "family.py").write_text(FAMILY)
     (folder / "product.py").write_text(PRODUCT)
 
-    def run(scenario: str, before: tuple[str, ...] = (), stdin: int = subprocess.DEVNULL) -> Product:
-        (folder / "scenario.py").write_text(scenario)
+    def run(scenario: str, before: tuple[str, ...] = (), stdin: int = subprocess.DEVNULL, home: Path = home) -> Product:
+        home.mkdir(exist_ok=True)
+        (home / "scenario.py").write_text(scenario)
         argv = [*before, sys.executable, str(folder / "product.py"), str(home), "-"]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
         started.append(Product(subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, text=True, env=environment)))
@@ -136,8 +139,8 @@ def start(home: Path) -> Iterator[Start]:
     yield run
     for product in started:
         product.process.terminate()
-    eventually(lambda: survivors(home) == [], 15.0)
-    for process in survivors(home):  # only after a failed test
+    eventually(lambda: survivors(folder) == [], 15.0)
+    for process in survivors(folder):  # only after a failed test
         process.kill()
     for product in started:
         product.process.communicate()
@@ -262,7 +265,7 @@ def test_a_crashed_child_comes_back_with_its_workers_replaced(start: Start, home
     leader = next(process for process in before if process.cmdline()[-1] == "one")
     leader.kill()
     product.wait_for("one ready")
-    assert product.said[-4:] == ["one crashed", "one restarting", "one starting", "one ready"]
+    assert product.said[-4:] == ["one crashed killed by SIGKILL", "one restarting", "one starting", "one ready"]
     again = next(process for process in survivors(home) if process.cmdline()[-1] == "one")
     assert again.pid != leader.pid
 
@@ -272,7 +275,7 @@ def test_a_child_that_keeps_crashing_ends_the_product_with_its_last_words(start:
     product = start(f'use([*families("one"), child("web", {code!r}, max_restarts=1)])')
     status, said = product.end()
     assert status == 1
-    assert said.count("web crashed") == 2
+    assert said.count("web crashed exit code 1, its log ends with: the disk ate my homework") == 2
     assert "error: web does not stay up (exit code 1). Its log" in "\n".join(said)
     assert said[-1] == "the disk ate my homework"
     assert survivors(home) == []
@@ -356,6 +359,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         Answer.asked += 1
         self.send_response(200 if Answer.asked > 2 else 503)
+        if self.headers["Autorepost-Start"] == os.environ["SUPERVISED_AUTOREPOST_START"]:
+            self.send_header("Autorepost-Start", self.headers["Autorepost-Start"])
         self.end_headers()
         self.wfile.write(os.environ.get("SECRET", "none").encode())
 http.server.HTTPServer(("127.0.0.1", {port}), Answer).serve_forever()
@@ -456,19 +461,99 @@ use([Inline("database", server.start, server.stop, server.is_running), Inline("c
     assert (home / "postgres" / "server.log").read_text().rstrip().endswith("database system is shut down")
 
 
-def test_a_crashed_database_is_started_again(start: Start, home: Path) -> None:
+def test_a_crashed_database_is_started_again_and_its_own_log_is_quoted(start: Start, home: Path) -> None:
     scenario = """
 from autorepost_app.persistence.server import EmbeddedPostgres
 server = EmbeddedPostgres(home / "postgres", durable=False)
-use([Inline("database", server.start, server.stop, server.is_running)])
+log = home / "postgres" / "server.log"
+use([Inline("database", server.start, server.stop, server.is_running, log_file=log)])
 """
     product = start(scenario)
     product.wait_for("database ready")
     os.kill(int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     product.wait_for("database ready")
-    assert product.said[-4:] == [
-        "database crashed",
-        "database restarting",
-        "database starting",
-        "database ready",
-    ]
+    assert product.said[-4].startswith("database crashed its log ends with: ")
+    assert product.said[-3:] == ["database restarting", "database starting", "database ready"]
+
+
+# ---------------------------------------------------------------------------------------------- whose server answers?
+
+SERVER = """
+import http.server, os, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        if self.headers["Autorepost-Start"] == os.environ["SUPERVISED_AUTOREPOST_START"]:
+            self.send_header("Autorepost-Start", self.headers["Autorepost-Start"])
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", {port}), Answer).serve_forever()
+"""
+
+
+def serving(port: int, **more: object) -> str:
+    """A scenario with one web server of that port."""
+    options = "".join(f", {name}={value!r}" for name, value in more.items())
+    return f'use([child("web", {SERVER.format(port=port)!r}, ready="http://127.0.0.1:{port}/"{options})])'
+
+
+def said_of_web(said: list[str]) -> str:
+    """The line with which the product ends because of it."""
+    return next(line for line in said if line.startswith("error: web"))
+
+
+def test_two_products_on_one_port_and_the_second_says_why_it_cannot_stay(start: Start, home: Path) -> None:
+    """The first answers on the port while the second's server is still on its way to find it taken."""
+    port = free_port()
+    first = start(serving(port))
+    first.wait_for("web ready")
+    second = start(serving(port), home=home.with_name("other"))
+    code, said = second.end()
+    assert code == 1
+    assert "web ready" not in said
+    assert said_of_web(said).startswith("error: web did not start (exit code 1). Its log")
+    assert said[-1] == "OSError: [Errno 98] Address already in use"
+    assert first.process.poll() is None
+
+
+@linux
+def test_a_product_whose_port_is_answered_by_another_is_never_ready(start: Start, home: Path) -> None:
+    """Its own program lives and is silent, as one that imports for long; the stranger says 200 to everything."""
+    first = start(serving(port := free_port()))
+    first.wait_for("web ready")
+    silent = f'child("web", "import time; time.sleep(600)", ready="http://127.0.0.1:{port}/", ready_timeout_seconds=1)'
+    code, said = start(f"use([{silent}])", home=home.with_name("other")).end()
+    assert (code, said[0]) == (1, "web starting")
+    assert "web ready" not in said
+    assert any(
+        line.startswith("error: web did not start (not ready within 1 s). It wrote nothing into its log")
+        for line in said
+    )
+
+
+def test_a_program_that_hangs_at_each_new_start_is_given_up_like_one_that_crashes(start: Start, home: Path) -> None:
+    code = """
+import pathlib, sys, time
+up, again = (pathlib.Path(sys.argv[1], name) for name in ("up", "again"))
+if again.exists():
+    print("stuck", flush=True)
+    time.sleep(600)
+again.touch(); up.touch(); time.sleep(0.2); up.unlink(); raise SystemExit(3)
+"""
+    web = f'child("web", {code!r}, ready=(home / "up").exists, ready_timeout_seconds=1, max_restarts=1)'
+    product = start(f"use([{web}])")
+    status, said = product.end()
+    assert status == 1
+    assert "web crashed exit code 3" in said
+    assert "web crashed not ready within 1 s, its log ends with: stuck" in said
+    assert "error: web does not stay up (not ready within 1 s). Its log" in "\n".join(said)
+
+
+def test_what_an_earlier_life_wrote_is_not_given_as_the_reason(start: Start, home: Path) -> None:
+    (home / "logs").mkdir()
+    (home / "logs" / "web.log").write_text("the disk is full\n")
+    code, said = start('use([child("web", "raise SystemExit(4)", ready=lambda: False)])').end()
+    assert code == 1
+    assert any(
+        line.startswith("error: web did not start (exit code 4). It wrote nothing into its log") for line in said
+    )
+    assert "the disk is full" not in said

@@ -12,19 +12,23 @@ from sqlalchemy.engine import make_url
 
 from autorepost_app.persistence.engine import Database
 from autorepost_app.processes import free_port
+from autorepost_app.processes.parts import START, START_HEADER
 from autorepost_app.services.links import SignedLinks
+from autorepost_app.web import __main__ as program
+from autorepost_app.web import app as answers
 from autorepost_app.web.app import own_app
 
 PLACES = ["/", "/dagster/", "/healthz", "/media/signed/x", "/_stcore/health", "/static/none.js"]
 
 
-def ready(house) -> httpx.Response:
+def ready(house, *, start_mark: str = "", asked_with: str | None = None) -> httpx.Response:
     """What `/readyz` of that house says."""
+    headers = {} if asked_with is None else {START_HEADER: asked_with}
 
     async def ask() -> httpx.Response:
-        app = own_app(house, SignedLinks("http://127.0.0.1", b"secret", house.clock))
+        app = own_app(house, SignedLinks("http://127.0.0.1", b"secret", house.clock), start_mark)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
-            return await client.get("/readyz")
+            return await client.get("/readyz", headers=headers)
 
     return asyncio.run(ask())
 
@@ -36,6 +40,28 @@ def test_a_process_that_lives_says_so(web):
 def test_a_house_in_order_is_ready(house):
     answer = ready(house)
     assert (answer.status_code, answer.json()) == (200, {"database": "ready", "store": "ready"})
+
+
+@pytest.mark.parametrize(
+    ("start_mark", "asked_with", "given_back"),
+    [
+        ("this start", "this start", "this start"),
+        ("this start", "another", None),
+        ("this start", None, None),
+        ("this start", "", None),
+        ("", "", None),
+        ("", "guess", None),
+    ],
+)
+def test_only_who_started_this_process_learns_that_it_is_the_one(house, start_mark, asked_with, given_back):
+    answer = ready(house, start_mark=start_mark, asked_with=asked_with)
+    assert answer.status_code == 200
+    assert answer.headers.get(START_HEADER) == given_back
+
+
+def test_whoever_starts_and_whoever_answers_mean_the_same_names():
+    """Neither may import the other."""
+    assert (program.START, answers.START_HEADER) == (START, START_HEADER)
 
 
 def test_a_database_that_is_down_is_named_without_its_address(house):
