@@ -1,0 +1,225 @@
+"""What a history is played on: servers of its own, which it may pull the plug of, and moments to stop a worker at.
+
+Everything here is made once and emptied between histories, so that a step costs some dozen milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from autorepost_app.domain.identity import TenantId, TenantScope
+from autorepost_app.persistence import posts
+from autorepost_app.persistence.access import AccessFile, prepare
+from autorepost_app.persistence.models import Original
+from autorepost_app.persistence.schema import create_database
+from autorepost_app.persistence.server import EmbeddedPostgres
+from autorepost_app.sandbox import SandboxServer
+from autorepost_app.sandbox.footage import default_ffprobe
+from autorepost_app.services import deliveries, fetch, publish, workspaces
+
+CLIP = Path(__file__).parents[3] / "autorepost_app" / "cli" / "clip.mp4"
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+PLENTY = {
+    "instagram": {"processing_seconds": 0.0},
+    "tiktok": {"calls_per_minute": 1_000_000},
+    "x": {"processing_seconds": 0.0, "posts_per_day": 1_000_000},
+    "youtube": {"processing_seconds": 0.0, "inserts_per_day": 1_000_000, "units_per_day": 1_000_000},
+}
+"""Limits of the app are shared by all histories, which all begin at the same time."""
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """One that keeps what it acknowledged when it is killed; a power cut would be another matter."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("durable"), settings={"fsync": "off"}) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home-of-histories")
+
+
+@pytest.fixture(scope="module")
+def _access(postgres: EmbeddedPostgres, _home: Path) -> AccessFile:
+    create_database(postgres.admin_url(), "tests")
+    return prepare(_home, postgres.admin_url("tests"))
+
+
+@pytest.fixture(scope="module")
+def owner_connection(postgres: EmbeddedPostgres, _access: AccessFile) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(postgres.address("tests").url(None), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+def _sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxServer]:
+    """It knows our one clip by heart: to look at it anew with each upload would take most of the time."""
+    folder = tmp_path_factory.mktemp("ffprobe")
+    options = ["-v", "error", "-of", "json", "-show_format", "-show_streams"]
+    report = subprocess.run([default_ffprobe(), *options, CLIP], check=True, capture_output=True).stdout
+    json.loads(report)
+    (folder / "report.json").write_bytes(report)
+    knows = folder / "ffprobe"
+    knows.write_text(f'#!/bin/sh\nfor file; do :; done\ncmp -s "$file" {CLIP} && cat {folder}/report.json\n')
+    knows.chmod(0o755)
+    with SandboxServer(ffprobe=str(knows)) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _no_processing(sandbox: Any) -> None:
+    """The servers are ours alone: nothing has to be put back."""
+    sandbox.control("PUT", "/settings", PLENTY)
+
+
+class Killed(BaseException):
+    """What ends a worker between two of its instructions: no handler of ours can catch it."""
+
+
+@dataclass
+class Moments:
+    """Strikes a worker at the n-th moment of a kind: a call "leaves" or was "answered", a transaction "commits" or is
+    "committed" although nobody heard so."""
+
+    worker: int = field(default_factory=threading.get_ident)
+    where: str = ""
+    _kind: str = ""
+    _left: int = 0
+    _strike: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def befall(self, kind: str, number: int, strike: Callable[[], None]) -> Iterator[None]:
+        self.where, self._kind, self._left, self._strike = "", kind, number, strike
+        try:
+            yield
+        finally:
+            self._kind = ""
+
+    def has_come(self, kind: str, where: str) -> bool:
+        """Whether this is the one; nothing else befalls this worker."""
+        if kind != self._kind or threading.get_ident() != self.worker:
+            return False
+        self._left -= 1
+        if self._left == 0:
+            self.where, self._kind = where, ""
+        return self._left == 0
+
+    def strike(self) -> None:
+        self._strike()
+
+
+@pytest.fixture
+def moments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Moments]:
+    found, send = Moments(), httpx.Client.send
+
+    def sending(client: httpx.Client, request: httpx.Request, **more: Any) -> httpx.Response:
+        where = f"{request.method} {request.url.path}"
+        counts = "oauth" not in where  # a token is renewed under a lock that a sleeper would keep for ever
+        if counts and found.has_come("leaves", where):
+            found.strike()
+        response = send(client, request, **more)
+        if counts and found.has_come("answered", where):
+            found.strike()
+        return response
+
+    def committing(connection: Any) -> None:
+        if found.has_come("commits", "a commit"):
+            found.strike()
+        if found.has_come("committed", "a commit"):
+            connection.connection.driver_connection.commit()
+            found.strike()
+
+    monkeypatch.setattr(httpx.Client, "send", sending)
+    event.listen(Engine, "commit", committing)
+    yield found
+    event.remove(Engine, "commit", committing)
+
+
+@dataclass
+class Lab:
+    """Makes a world for each history."""
+
+    world: Any
+    moments: Moments
+    postgres: EmbeddedPostgres
+    meanwhile: ThreadPoolExecutor
+    original: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
+    killed: type[BaseException] = Killed
+
+    def fresh(self) -> Any:
+        """An empty house at the same hour, with one tenant and an account that nobody has used."""
+        self.number += 1
+        self._empty()
+        sandbox = replace(self.world.sandbox, handle=f"ada{self.number}")
+        self.world.clock.moved = START - datetime.now(UTC)
+        sandbox.control("PUT", "/clock", {"now": START.isoformat()})
+        sandbox.control("DELETE", "/faults")
+        scope = self._tenant("ada")
+        return replace(self.world, sandbox=sandbox, scope=scope, seen={})
+
+    def tenant_beside(self, world: Any) -> Any:
+        return replace(world, scope=self._tenant("noa"))
+
+    def _tenant(self, name: str) -> TenantScope:
+        house = self.world.house
+        made = workspaces.open_workspace(house, name=name, slug=name, owner_email=f"{name}@example.org")
+        return TenantScope(TenantId(made.id), None, name)
+
+    def _empty(self) -> None:
+        with psycopg.connect(self.postgres.address("tests").url(None), autocommit=True) as owner:
+            owner.execute("set session_replication_role = replica")
+            found = owner.execute(
+                "select string_agg(format('%I', tablename), ', ') from pg_tables where schemaname = 'public'"
+                " and tablename not in ('alembic_version', 'publication_moves')"
+            ).fetchone()
+            owner.execute(f"truncate {found[0]} restart identity cascade")  # type: ignore[index]
+
+    def bring_file(self, world: Any, post_id: str, tenant_id: str) -> None:
+        """The first file comes the long way; the others are the same clip, as if it had been fetched again."""
+        with world.house.db.system(world.system) as session:
+            if self.original and posts.original_of(session, post_id) is None:
+                own = {"id": os.urandom(16).hex(), "post_id": post_id, "tenant_id": tenant_id}
+                posts.save_original(session, self.original | own)
+        if not self.original:
+            scope = replace(world.scope, tenant_id=TenantId(tenant_id))
+            row = fetch.hand_over(world.house, scope, post_id, CLIP)
+            self.original = {column.name: getattr(row, column.name) for column in Original.__table__.columns}
+
+    def pull_the_plug(self) -> None:
+        """The database dies without a word to anybody and comes back."""
+        pid = int((self.postgres.log_file.parent / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGQUIT)
+        while self.postgres.is_running():
+            time.sleep(0.005)
+        self.postgres.start()
+
+
+@pytest.fixture
+def lab(world: Any, moments: Moments, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    # whoever oversleeps by the house's clock has overslept by its own as well
+    moved = SimpleNamespace(monotonic=lambda: time.monotonic() + world.clock.moved.total_seconds(), sleep=time.sleep)
+    monkeypatch.setattr(deliveries, "time", moved)
+    monkeypatch.setattr(publish, "time", moved)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="meanwhile") as meanwhile:
+        yield Lab(world, moments, postgres, meanwhile)
