@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from autorepost_app.sandbox import consent, pages
+from autorepost_app.sandbox.contents import contents
 from autorepost_app.sandbox.control import Control
 from autorepost_app.sandbox.exchange import CallApp
 from autorepost_app.sandbox.faults import FaultBook
@@ -27,12 +28,12 @@ def make_world(folder: Path, state_file: Path | None = None, ffprobe: str | None
 
 
 def make_app(world: World) -> Starlette:
-    routes: list[BaseRoute] = [*Control(world).routes()]
+    controls = [*Control(world).routes(), *(each for p in world.platforms.values() for each in p.control_routes())]
+    routes: list[BaseRoute] = [*contents(controls), *controls]
     named: dict[str, set[str]] = {}
     for platform in world.platforms.values():
         calls = [*consent.calls(platform), *platform.calls()]
         named[platform.key] = {name for call in calls for name in (call.name, *call.other_names)}
-        routes += platform.control_routes()
         routes += [route for call in calls for route in _routes(world, platform, call)]
         routes += pages.profile_routes(world, platform)
         routes += [_stranger(world, platform, host.name) for host in platform.hosts]

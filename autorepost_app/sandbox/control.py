@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from functools import wraps
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -46,6 +47,7 @@ class NewAccount(BaseModel, extra="allow"):
 def guarded(answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """Turns a mistake in a control request into a 422 that says what would have been right."""
 
+    @wraps(answer)
     async def answer_or_explain(request: Request) -> Response:
         try:
             return await answer(request)
@@ -104,15 +106,19 @@ class Control:
         return [Route("/_sandbox" + path, guarded(answer), methods=[method]) for method, path, answer in table]
 
     async def hosts(self, request: Request) -> Response:
+        """The settings that point a product here, without their prefix."""
         return JSONResponse(hosts(self._world))
 
     async def apps(self, request: Request) -> Response:
+        """The public id and the secret of the app that each platform knows."""
         return JSONResponse(apps(self._world))
 
     async def accounts(self, request: Request) -> Response:
+        """Every account, with its picture and its feed."""
         return JSONResponse([describe_account(self._world, account) for account in self._world.accounts.all()])
 
     async def open_account(self, request: Request) -> Response:
+        """Open an account: platform, handle, name, and options of the platform."""
         wanted = NewAccount.model_validate(await request.json())
         platform = self._world.platform(wanted.platform)
         handle = wanted.handle.lstrip("@")
@@ -127,6 +133,7 @@ class Control:
         return JSONResponse(describe_account(self._world, account), 201)
 
     async def disconnect(self, request: Request) -> Response:
+        """Take back what the account allowed, as its owner would in the platform's settings."""
         platform = self._world.platform(request.path_params["platform"])
         account = self._world.account(platform.key, request.path_params["account"])
         revoked = self._world.grants.revoke_account(account.id)
@@ -134,6 +141,7 @@ class Control:
         return JSONResponse({"revoked_grants": revoked})
 
     async def consent(self, request: Request) -> Response:
+        """Answer a consent page: authorize_url, account, deny_scopes, deny. Gives the address to go back to."""
         wanted = Decision.model_validate(await request.json())
         address = urlsplit(wanted.authorize_url)
         platform, desk = consent.desk_at(self._world, address.path)
@@ -148,23 +156,28 @@ class Control:
         return JSONResponse({"redirect_to": consent.allow(desk, asked, account, kept)})
 
     async def ledger(self, request: Request) -> Response:
+        """Everything that is live, by ?platform= and ?account=."""
         key = request.query_params.get("platform")
         if key:
             self._world.platform(key)
         return JSONResponse(ledger(self._world, key, request.query_params.get("account")))
 
     async def requests(self, request: Request) -> Response:
+        """Every request that came, by ?platform=."""
         key = request.query_params.get("platform")
         return JSONResponse([entry for entry in self._world.requests if key in (None, entry["platform"])])
 
     async def faults(self, request: Request) -> Response:
+        """The faults that wait for their call."""
         return JSONResponse([fault.model_dump(mode="json") for fault in self._world.faults.entries])
 
     async def set_faults(self, request: Request) -> Response:
+        """Replace all faults: platform, call, fault, count and what the fault takes."""
         self._world.faults.replace(await self._fault_list(request))
         return await self.faults(request)
 
     async def add_faults(self, request: Request) -> Response:
+        """Add faults to those that wait."""
         self._world.faults.add(await self._fault_list(request))
         return await self.faults(request)
 
@@ -178,14 +191,17 @@ class Control:
         return _FAULT_LIST.validate_python(given)
 
     async def clear_faults(self, request: Request) -> Response:
+        """Forget all faults."""
         self._world.faults.replace([])
         return JSONResponse([])
 
     async def clock(self, request: Request) -> Response:
+        """What time it is here."""
         clock = self._world.clock
         return JSONResponse({"now": clock.now().isoformat(), "offset_seconds": clock.offset_seconds})
 
     async def move_clock(self, request: Request) -> Response:
+        """Set the time (now) or move it (advance_seconds)."""
         move = Move.model_validate(await request.json())
         if move.now is not None:
             if move.now.tzinfo is None:
@@ -197,9 +213,11 @@ class Control:
         return await self.clock(request)
 
     async def settings(self, request: Request) -> Response:
+        """How each platform behaves."""
         return JSONResponse({key: p.settings.model_dump(mode="json") for key, p in self._world.platforms.items()})
 
     async def change_settings(self, request: Request) -> Response:
+        """Change how platforms behave: {platform: {setting: value}}."""
         for key, changes in (await request.json()).items():
             platform = self._world.platform(key)
             for name in changes:
@@ -210,6 +228,7 @@ class Control:
         return await self.settings(request)
 
     async def outage(self, request: Request) -> Response:
+        """Let nobody listen for so many seconds."""
         outage = Outage.model_validate(await request.json())
         if self._world.go_dark is None:
             raise ValueError("this sandbox does not run its own socket")
@@ -217,6 +236,7 @@ class Control:
         return JSONResponse(outage.model_dump())
 
     async def remove_post(self, request: Request) -> Response:
+        """Take a live post down, as its owner would."""
         platform = self._world.platform(request.path_params["platform"])
         if not platform.remove_post(request.path_params["post"]):
             return JSONResponse({"error": "no such live post", "nearest": None}, 404)

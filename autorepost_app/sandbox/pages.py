@@ -141,7 +141,7 @@ class _Site:
         parts.append(
             '<p class="quiet"><a href="/_sandbox/ledger">ledger</a> · <a href="/_sandbox/requests">requests</a> · '
             '<a href="/_sandbox/faults">faults</a> · <a href="/_sandbox/clock">clock</a> · '
-            '<a href="/_sandbox/settings">settings</a> · <a href="/_sandbox/hosts">hosts</a></p>'
+            '<a href="/_sandbox/settings">settings</a> · <a href="/_sandbox/">all controls</a></p>'
         )
         return HTMLResponse(frame("Sandbox platforms", "".join(parts)))
 

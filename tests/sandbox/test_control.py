@@ -28,6 +28,25 @@ def test_the_hosts_are_the_settings_of_the_contract(control):
     assert hosts == control.sandbox.hosts
 
 
+@pytest.mark.parametrize("end", ["", "/"])
+def test_the_root_lists_every_control_there_is_with_a_word_on_each(control, end):
+    controls = control.http.get(control.base + end).json()["controls"]
+    offered = {(each["method"], each["path"]) for each in controls}
+    assert {("PUT", "/_sandbox/faults"), ("GET", "/_sandbox/x/bill"), ("POST", "/_sandbox/consent")} <= offered
+    assert ("POST", "/_sandbox/tiktok/accounts/{handle}/posts") in offered
+    assert all(each["what"] for each in controls)
+    assert len(offered) == len(controls)
+    readable = [each["path"] for each in controls if each["method"] == "GET" and "{" not in each["path"]]
+    assert {control.http.get(control.sandbox.base_url + path).status_code for path in readable} == {200}
+
+
+def test_a_browser_gets_the_controls_as_a_page_with_links_to_what_can_be_read(control):
+    page = control.http.get(control.base + "/", headers={"Accept": "text/html"}).text
+    assert '<a href="/_sandbox/ledger">' in page
+    assert '<a href="/_sandbox/consent">' not in page, "it is written to, not read"
+    assert "POST /_sandbox/consent" in page
+
+
 def test_the_apps_are_those_that_the_platforms_accept(control, poster):
     assert control.http.get(control.base + "/apps").json() == control.sandbox.apps
     assert poster.sign_in().id
