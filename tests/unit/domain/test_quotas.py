@@ -44,6 +44,21 @@ def test_a_queue_goes_at_once_while_there_is_room_and_then_a_window_at_a_time(wa
     assert done_at(NOON, wanted, Outlook(left=4, most=10, frees_at=NOON + HOUR, window=HOUR)) == expected
 
 
+@pytest.mark.parametrize(("left", "wanted"), [(4, 4), (0, 0)])
+def test_what_is_just_left_is_gone_now_however_soon_there_is_more(left: int, wanted: int) -> None:
+    soon = Outlook(left=left, most=10, frees_at=NOON + HOUR / 4, window=HOUR)
+
+    assert done_at(NOON, wanted, soon) == NOON
+    assert done_at(NOON, wanted + 1, soon) == NOON + HOUR / 4
+
+
+def test_an_overdrawn_limit_begins_its_next_window_anew() -> None:
+    """The platform grants less than it did: nothing of what was used before is taken off the next window."""
+    overdrawn = Outlook(left=-7, most=10, frees_at=NOON + HOUR, window=HOUR)
+
+    assert done_at(NOON, 10, overdrawn) == NOON + HOUR
+
+
 def test_what_a_platform_grants_nothing_of_is_never_done() -> None:
     assert done_at(NOON, 1, Outlook(left=0, most=0, frees_at=NOON, window=HOUR)).year == 9999
 
