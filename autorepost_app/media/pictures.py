@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 from autorepost_app.media.errors import MediaFault
 
@@ -20,7 +20,8 @@ def save_jpeg(source: Path, target: Path) -> None:
         with Image.open(source, formats=_FORMATS) as picture:
             if picture.width * picture.height > _MOST_PIXELS:
                 raise MediaFault(f"a picture of {picture.width} x {picture.height} is too large")
-            plain = picture.convert("RGB")
+            # Cameras write which way is up beside the picture, and nothing beside it is kept.
+            plain = ImageOps.exif_transpose(picture).convert("RGB")
             plain.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE))
             plain.save(target, "JPEG", quality=90)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

@@ -7,6 +7,7 @@ exchanges the code and keeps the grant. The same account again renews its connec
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import uuid
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ from autorepost_app.platform_kit.protocol import Connectable, Platform
 from autorepost_app.services.house import House
 from autorepost_app.services.tokens import open_tokens, seal_tokens
 
+_LOG: Final = logging.getLogger(__name__)
 _CONSENT_LASTS: Final = timedelta(minutes=15)
 
 
@@ -128,10 +130,12 @@ def disconnect(house: House, scope: TenantScope, connection_id: str) -> None:
 
 def _revoked(house: House, connection: Connection) -> str:
     """Tells the platform; a platform that cannot be told keeps nobody connected here. What is left to do, in words."""
-    authoriser = house.platforms.parts(connection.platform).authoriser
     try:
+        authoriser = house.platforms.parts(connection.platform).authoriser
         authoriser.revoke(login=connection.login, tokens=open_tokens(house, connection))
-    except PlatformFault:
+    except Exception as error:  # whatever it is (no registration any more, a lost key, a bug): who wants to leave may
+        if not isinstance(error, (PlatformFault, UserError)):
+            _LOG.exception("the grant of connection %s could not be ended at %s", connection.id, connection.platform)
         name = house.platforms.manifest(connection.platform).name
         return f" {name} could not be told: remove the permission there, too."
     return ""

@@ -126,7 +126,7 @@ def _carry_out(house: House, session: Session, row: Row) -> str:
         return "It was connected again since, which was left alone." if found else NOTHING_HERE
     for connection in meant:
         if row.kind == NoticeKind.DELETE_EVERYTHING:
-            _forget(house, session, connection)
+            _forget(house, session, connection, row.account)
         else:
             name = house.platforms.manifest(row.platform).name
             removed = Reconnect(f"The permission was removed on {name}.", row.detail, "notice")
@@ -145,7 +145,7 @@ def _given_since(connection: Connection, row: Row) -> bool:
     return at.replace(microsecond=0) > row.at
 
 
-def _forget(house: House, session: Session, connection: Connection) -> None:
+def _forget(house: House, session: Session, connection: Connection, account: str) -> None:
     """Destroys what lets us in and what we know of the person, but not what keeps a video from going out twice."""
     name = house.platforms.manifest(connection.platform).name
     connection.status = ConnectionStatus.DISCONNECTED
@@ -154,6 +154,8 @@ def _forget(house: House, session: Session, connection: Connection) -> None:
     connection.access_expires_at = connection.refresh_expires_at = connection.token_issued_at = None
     connection.token_extra, connection.scopes, connection.token_version = {}, [], connection.token_version + 1
     connection.display_name, connection.avatar_url = "", None
+    # `account` stays: it is by that id that the platform would ask a second time
+    connection.traits = {name: value for name, value in connection.traits.items() if value == account}
     ledger.tell(
         session,
         tenant_id=connection.tenant_id,

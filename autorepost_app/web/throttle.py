@@ -24,7 +24,9 @@ class Throttle:
     def wait_seconds(self, name: str) -> float:
         """0.0, and the question is counted; or how long until there is room for one."""
         now = self._clock()
-        over_at = max(self._over_at.get(name, now), now) + self._pace
+        ahead = self._over_at.get(name, now) - now
+        # It is never more than a minute, but for a clock that was set back since: nobody waits for it to catch up.
+        over_at = now + (ahead if 0.0 < ahead < 61.0 else 0.0) + self._pace
         late = over_at - now - 60.0
         if late > 1e-9:
             return late

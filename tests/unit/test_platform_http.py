@@ -97,6 +97,15 @@ def test_behind_a_closed_window_nothing_reaches_the_wire() -> None:
     assert wire.sent == []
 
 
+def test_a_call_that_takes_its_time_is_given_its_own() -> None:
+    wire = Wire()
+    wire.api.call("PUT", "/file", timeout_seconds=300.0)
+    wire.api.call("GET", "/me")
+    given, usual = (request.extensions["timeout"] for request in wire.sent)
+    assert given == {"connect": 10.0, "pool": 300.0, "read": 300.0, "write": 300.0}
+    assert usual["read"] == wire.api.client.timeout.read != 300.0
+
+
 def test_an_exchange_gets_no_more_time_than_its_window_has() -> None:
     wire = Wire()
     commit(wire, Window(timeout_seconds=7.0))
@@ -287,9 +296,17 @@ def test_an_exchange_leaves_no_limit_behind_for_the_next_call() -> None:
         f"OAuth {SECRET}",
         f"https://bucket/clip.mp4?X-Amz-Signature={SECRET}",
         f"https://there/upload?upload_id={SECRET}",
+        f"code_verifier={SECRET}&grant_type=authorization_code",
+        f"https://there/x?fb_exchange_token={SECRET}&input_token={SECRET}&appsecret_proof={SECRET}",
+        f'{{"id_token": "{SECRET}", "signature": "{SECRET}"}}',
+        f"Authorization: Basic {SECRET}",
     ],
 )
 def test_what_is_told_to_operators_holds_no_secret(text: str) -> None:
     told = without_secrets(text)
     assert SECRET not in told
     assert "[removed]" in told
+
+
+def test_what_is_told_to_operators_is_of_a_readable_length() -> None:
+    assert len(without_secrets("x" * 1_000_000)) == 2000

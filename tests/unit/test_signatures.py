@@ -1,6 +1,7 @@
 """Signatures that platforms make with a secret we share: the known ones are accepted, every change is noticed."""
 
 import base64
+import hmac
 import json
 from pathlib import Path
 from typing import Any
@@ -83,3 +84,23 @@ def test_the_reason_of_a_refusal_gives_away_neither_the_text_nor_the_secret() ->
         signed_request(SIGNED["signed_request"][:-1] + "A", SIGNED["app_secret"])
     assert SIGNED["app_secret"] not in str(caught.value)
     assert SIGNED["signed_request"][:10] not in str(caught.value)
+
+
+def test_nothing_unproven_is_parsed() -> None:
+    """Also where it could not be parsed: a stranger learns nothing but that it is a stranger."""
+    with pytest.raises(NotGenuine, match="the signature is not ours"):
+        signed_request(signed(b"{no json", "another"), "s3cret")
+
+
+def test_secrets_are_compared_in_the_same_time_wherever_they_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[tuple[bytes, bytes]] = []
+
+    def watched(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr(hmac, "compare_digest", watched)
+    assert same("one", "one")
+    assert not same("one", "two")
+    signed_request(signed({"algorithm": "HMAC-SHA256"}), "s3cret")
+    assert len(compared) == 3

@@ -60,6 +60,26 @@ def test_what_was_refused_is_not_counted(now: Now) -> None:
     assert throttle.wait_seconds("mia") == 0.0
 
 
+def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_the_old_time(now: Now) -> None:
+    throttle = Throttle(30, now)
+    through(throttle, "mia", 10)
+    now.seconds -= 3600.0
+    assert through(throttle, "mia", 100) == 30
+
+
+def test_whoever_asked_last_is_remembered_when_names_are_forgotten(now: Now, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttle, "_NAMES", 3)
+    throttled = Throttle(1, now)
+    for name in ("mia", "noa"):
+        assert throttled.wait_seconds(name) == 0.0
+    now.seconds += 60.0
+    assert throttled.wait_seconds("mia") == 0.0
+    for name in ("eve", "zoe"):
+        assert throttled.wait_seconds(name) == 0.0
+    assert throttled.wait_seconds("mia") > 0.0, "a flood of names frees nobody who asked just now"
+    assert throttled.wait_seconds("zoe") > 0.0
+
+
 def test_made_up_names_take_no_more_memory_than_real_ones(now: Now, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(throttle, "_NAMES", 100)
     throttled = Throttle(30, now)

@@ -141,11 +141,19 @@ def answer(response: httpx.Response, now: datetime) -> dict[str, Any]:
     if rule is None and response.status_code == 429:
         rule = TOO_MANY
     # Edges of the platform answer without JSON now and then, in any status.
-    if rule is None and (response.is_server_error or (not body and response.is_success)):
+    if rule is None and (response.is_server_error or (not body and (response.is_success or not _is_json(response)))):
         rule = SERVER_DOWN
     if rule is None:
         raise UnreadAnswer(response)
     raise _fault(rule, response, now)
+
+
+def _is_json(response: httpx.Response) -> bool:
+    try:
+        response.json()
+    except ValueError:
+        return False
+    return True
 
 
 def row(response: httpx.Response, now: datetime, *needed: str) -> Mapping[str, Any]:

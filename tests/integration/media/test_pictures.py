@@ -42,6 +42,20 @@ def test_what_a_camera_wrote_beside_the_picture_is_left_behind(tmp_path: Path) -
     assert b"where I live" not in saved(tmp_path, picture("JPEG", exif=notes.tobytes())).read_bytes()
 
 
+def test_a_picture_that_a_camera_held_on_its_side_stands_upright(tmp_path: Path) -> None:
+    lying = Image.new("RGB", (60, 40), "blue")
+    lying.paste("red", (0, 0, 30, 40))
+    held, turned = io.BytesIO(), Image.Exif()
+    turned[0x0112] = 6  # to be shown a quarter turned clockwise
+    lying.save(held, "JPEG", exif=turned.tobytes())
+
+    with Image.open(saved(tmp_path, held.getvalue())) as made:
+        assert made.size == (40, 60)
+        above, below = (made.getpixel((20, y)) for y in (10, 50))
+        assert (above[0] > 200, above[2] < 50) == (True, True), "red was on the left, so it is on top"
+        assert (below[0] < 50, below[2] > 200) == (True, True)
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from autorepost_app.bootstrap import close_house, open_house, settings_from
 from autorepost_app.domain.connections import ConnectionStatus
 from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.publications import State
@@ -204,6 +205,39 @@ def test_a_platform_that_cannot_be_told_keeps_nobody_connected_here(world: Any, 
     sandbox.fault("x", "token.revoke", "read_error", count=None)
 
     connect.disconnect(world.house, world.scope, x.id)
+
+    assert mine(world)[0].status == ConnectionStatus.DISCONNECTED
+    assert said(world)[0].endswith("X could not be told: remove the permission there, too.")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param({"status": 400, "body": {"error": "never heard of"}}, id="an answer that no rule reads"),
+        pytest.param({"status": 451, "body": "<html>not here</html>"}, id="a page in between"),
+    ],
+)
+def test_a_platform_that_talks_nonsense_keeps_nobody_connected_here(
+    broken: dict[str, Any], world: Any, sandbox: Any
+) -> None:
+    x = world.connect("x")
+    sandbox.fault("x", "token.revoke", "error", count=None, **broken)
+
+    connect.disconnect(world.house, world.scope, x.id)
+
+    assert (mine(world)[0].status, mine(world)[0].access_token_sealed) == (ConnectionStatus.DISCONNECTED, None)
+    assert said(world)[0].endswith("X could not be told: remove the permission there, too.")
+
+
+def test_a_platform_that_is_not_set_up_any_more_keeps_nobody_connected_here(
+    world: Any, environ: dict[str, str]
+) -> None:
+    x = world.connect("x")
+    left = open_house(settings_from({**environ, "AUTOREPOST_X_CLIENT_SECRET": ""}), clock=world.clock)
+    try:
+        connect.disconnect(left, world.scope, x.id)
+    finally:
+        close_house(left)
 
     assert mine(world)[0].status == ConnectionStatus.DISCONNECTED
     assert said(world)[0].endswith("X could not be told: remove the permission there, too.")

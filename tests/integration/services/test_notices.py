@@ -307,6 +307,22 @@ def test_a_wish_to_delete_everything_destroys_the_tokens_and_says_how_it_stands(
         tokens.grant_for(world.house, world.system, x.id)
 
 
+def test_of_a_deleted_person_nothing_but_the_id_that_was_told_is_kept(
+    world: Any, caller: Caller, owner_connection: Any
+) -> None:
+    x = world.connect("x")
+    known = '{"scoped_id": "p-7", "page": "Mia bakes", "page_id": "88"}'
+    owner_connection.execute("update connections set traits = %s::jsonb where id = %s", [known, x.id])
+
+    caller.tell("delete_everything", "p-7", path="/deletion")
+    caller.work()
+    assert row_of(world, x).traits == {"scoped_id": "p-7"}
+
+    again = caller.tell("delete_everything", "p-7", path="/deletion", key="again").json()
+    caller.work()
+    assert "1 connection was ended" in httpx.get(again["url"]).text
+
+
 def test_the_same_wish_gets_the_same_code(world: Any, caller: Caller) -> None:
     x = world.connect("x")
     body = caller.signed("delete_everything", x.external_account_id)

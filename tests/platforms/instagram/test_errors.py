@@ -184,7 +184,11 @@ def test_a_usage_header_that_says_nothing_means_half_an_hour(header: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(500, "<html>"), (502, ""), (503, {"error": "x"}), (200, ""), (200, "ok")]
+    ("status", "body"),
+    [
+        *((500, "<html>"), (502, ""), (503, {"error": "x"}), (200, ""), (200, "ok")),
+        *((400, "<html>"), (403, "<html>"), (404, ""), (302, ""), (400, '{"error": {"code": 19')),
+    ],
 )
 def test_an_edge_that_answers_without_json_is_asked_again(status: int, body: Any) -> None:
     assert isinstance(refusal(status, body).verdict, TryAgain)
@@ -194,7 +198,7 @@ def test_a_bare_429_waits() -> None:
     assert isinstance(refusal(429, "").verdict, WaitUntil)
 
 
-@pytest.mark.parametrize("body", [graph_error(999_999), graph_error(100, 2208000), "<html>", {"unheard": "of"}])
+@pytest.mark.parametrize("body", [graph_error(999_999), graph_error(100, 2208000), {}, {"unheard": "of"}])
 def test_a_refusal_that_no_rule_reads_fails_loudly(body: Any) -> None:
     with pytest.raises(errors.UnreadAnswer, match="no rule reads"):
         errors.answer(reply(400, body), NOW)
