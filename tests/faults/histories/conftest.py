@@ -11,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,13 +23,14 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, select
 from sqlalchemy.engine import Engine
 
 from autorepost_app.domain.identity import TenantId, TenantScope
+from autorepost_app.domain.publications import ON_ITS_WAY, State
 from autorepost_app.persistence import posts
 from autorepost_app.persistence.access import AccessFile, prepare
-from autorepost_app.persistence.models import Original
+from autorepost_app.persistence.models import Connection, Original, Post, Publication, Rule, RuleDestination
 from autorepost_app.persistence.schema import create_database
 from autorepost_app.persistence.server import EmbeddedPostgres
 from autorepost_app.sandbox import SandboxServer
@@ -156,6 +157,112 @@ def moments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Moments]:
 
 
 @dataclass
+class Truth:
+    """Holds the publications against the platforms' ledgers: I1 to I8 of the exactly-once specification.
+
+    `posted` has the words of each post by its id, `blind` the platforms of which a read may have gone wrong.
+    """
+
+    world: Any
+    posted: dict[str, str] = field(default_factory=dict)
+    blind: set[str] = field(default_factory=set)
+    seen: dict[str, Seen] = field(default_factory=dict)
+
+    def look(self, touched: Collection[str] | None) -> None:
+        """After a step that may have touched these publications, by id; None for any."""
+        self.world.assert_invariants()
+        found, live = self.rows(), self._live()
+        for row in found:
+            self._assert_only_touched(row, touched)
+            self._assert_review_is_due(row, live)
+        self._assert_words(found, live)
+        if touched is None:
+            self._assert_nothing_forgotten(found)
+        self.seen = {row.id: Seen(row.state, _marks(row)) for row in found}
+
+    def rows(self) -> list[Publication]:
+        order = list(self.posted)
+        return sorted(self.query(select(Publication)), key=lambda row: (order.index(row.source_post_id), row.platform))
+
+    def query(self, statement: Any) -> list[Any]:
+        with self.world.house.db.system(self.world.system) as session:
+            return list(session.scalars(statement))
+
+    def live_of(self, row: Publication) -> list[Any]:
+        return self._matching(row.platform, self.posted[row.source_post_id], self._live())
+
+    def name(self, row: Publication) -> str:
+        return f"“{self.posted[row.source_post_id]}” for {row.platform}"
+
+    def _live(self) -> list[Any]:
+        return list(self.world.sandbox.control("GET", f"/ledger?account={self.world.sandbox.handle}")["posts"])
+
+    def _matching(self, platform: str, words: str, live: list[Any]) -> list[Any]:
+        return [each for each in live if each["platform"] == platform and words in str(each["text"])]
+
+    def _assert_only_touched(self, row: Publication, touched: Collection[str] | None) -> None:
+        """I8: whatever happens to one publication happens to no other."""
+        before = self.seen.get(row.id)
+        if before is not None and touched is not None and row.id not in touched:
+            assert before.marks == _marks(row), f"{self.name(row)} went from {before} to {row.state} unasked"
+
+    def _assert_review_is_due(self, row: Publication, live: list[Any]) -> None:
+        """I7: a person is asked only what no read could have told."""
+        before = self.seen.get(row.id)
+        if row.state != State.NEEDS_REVIEW or (before and before.state == row.state):
+            return
+        absent_on_x = row.platform == "x" and not self._matching("x", self.posted[row.source_post_id], live)
+        assert absent_on_x or row.platform in self.blind, f"{self.name(row)} could have been decided"
+
+    def _assert_words(self, found: list[Publication], live: list[Any]) -> None:
+        """I1 to I3 for each video by itself: by its words, which are as many videos' as were posted with them."""
+        groups = {(row.platform, self.posted[row.source_post_id]) for row in found}
+        for platform, words in groups:
+            theirs = [row for row in found if (row.platform, self.posted[row.source_post_id]) == (platform, words)]
+            there = len(self._matching(platform, words, live))
+            surely = sum(row.state == State.PUBLISHED for row in theirs)
+            maybe = sum(State(row.state) in {*ON_ITS_WAY, State.DROPPED} for row in theirs)
+            said = f"“{words}” is live {there} times on {platform}: {[row.state for row in theirs]}"
+            assert surely <= there <= surely + maybe, said
+
+    def _assert_nothing_forgotten(self, found: list[Publication]) -> None:
+        """I4: what a rule takes and the house knows is promised, by whichever tenant came first."""
+        promised = {(row.platform, row.external_account_id, row.source_post_id) for row in found}
+        posts_known, connections = self.query(select(Post)), self.query(select(Connection))
+        accounts = {each.id: (each.platform, each.external_account_id) for each in connections}
+        for rule, wanted in self._active_rules(accounts):
+            for post in posts_known:
+                if post.connection_id == rule.source_connection_id and post.posted_at >= rule.watermark_at:
+                    lost = {(*account, post.external_post_id) for account in wanted} - promised
+                    assert not lost, f"nobody promised “{self.posted[post.external_post_id]}”: {lost}"
+
+    def assert_all_found(self, created_at: dict[str, datetime]) -> None:
+        """Right after the source was read well: whoever has a rule for it, even a paused one, knows every post."""
+        ruled = {rule.source_connection_id for rule in self.query(select(Rule).where(Rule.deleted_at.is_(None)))}
+        known = {(post.connection_id, post.external_post_id) for post in self.query(select(Post))}
+        for source in self.query(select(Connection).where(Connection.id.in_(ruled))):
+            due = {(source.id, post_id) for post_id, at in created_at.items() if at >= source.watermark_at}
+            assert due <= known, f"nobody ever heard of {[self.posted[post_id] for _, post_id in due - known]}"
+
+    def _active_rules(self, accounts: dict[str, tuple[str, str]]) -> list[tuple[Rule, list[tuple[str, str]]]]:
+        active = self.query(select(Rule).where(Rule.deleted_at.is_(None), Rule.paused_at.is_(None)))
+        named = self.query(select(RuleDestination))
+        return [(rule, [accounts[each.connection_id] for each in named if each.rule_id == rule.id]) for rule in active]
+
+
+@dataclass
+class Seen:
+    """What the last look at a publication saw of it."""
+
+    state: str
+    marks: tuple[Any, ...] = field(repr=False)
+
+
+def _marks(row: Publication) -> tuple[Any, ...]:
+    return row.state, row.lease_epoch, row.attempt_id, row.due_at, row.waiting_for, row.external_id
+
+
+@dataclass
 class Lab:
     """Makes a world for each history."""
 
@@ -166,6 +273,7 @@ class Lab:
     original: dict[str, Any] = field(default_factory=dict)
     number: int = 0
     killed: type[BaseException] = Killed
+    truth: type[Truth] = Truth
 
     def fresh(self) -> Any:
         """An empty house at the same hour, with one tenant and an account that nobody has used."""

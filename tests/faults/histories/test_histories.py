@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial, wraps
 from typing import Any
@@ -30,8 +30,7 @@ from sqlalchemy import select
 from autorepost_app.domain.connections import ConnectionStatus
 from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.identity import SystemScope
-from autorepost_app.domain.publications import FINAL, ON_ITS_WAY, UNSENT, SendTimes, State
-from autorepost_app.persistence import rules as kept
+from autorepost_app.domain.publications import FINAL, UNSENT, SendTimes, State
 from autorepost_app.persistence.models import Connection, Post, Publication, Rule
 from autorepost_app.services import connect, fetch, people, prepare, publish, reconcile, rules
 
@@ -131,21 +130,13 @@ def told(step: Callable[..., Collection[str] | None]) -> Callable[..., None]:
     @wraps(step)
     def play(self: Histories, **drawn: Any) -> None:
         try:
-            self.look(step(self, **drawn))
+            self.truth.look(step(self, **drawn))
         except Exception as error:
             self.is_over = True
             error.add_note("\nThe history:\n" + "\n".join(self.story))
             raise
 
     return play
-
-
-@dataclass
-class Seen:
-    """What the last look at a publication saw of it."""
-
-    state: str
-    marks: tuple[Any, ...] = field(repr=False)
 
 
 class Histories(RuleBasedStateMachine):
@@ -156,13 +147,12 @@ class Histories(RuleBasedStateMachine):
         self.lab = lab
         self.world = lab.fresh()
         self.worlds = [self.world]
-        self.made = self.world.ready_made()
-        self.rules = [self._rule_of(self.world)]
+        self.truth = lab.truth(self.world)
+        self.started_at = self.world.clock()
+        self.world.ready_made()
+        self.rule_ids = [self._rule_of(self.world)]
         self.story: list[str] = []
-        self.posted: dict[str, str] = {}
         self.posts: list[Any] = []
-        self.seen: dict[str, Seen] = {}
-        self.blind: set[str] = set()
         self.hurried = False
         self.is_over = False
 
@@ -189,16 +179,16 @@ class Histories(RuleBasedStateMachine):
     @told
     def creator_edits(self, which: int) -> Collection[str]:
         post = self.posts[which % len(self.posts)]
-        words = self.posted[post["id"]]
+        words = self.truth.posted[post["id"]]
         self.world.sandbox.change(post, description=f"{words} with other words #edited")
         self.tell(f"The creator edits “{words}”.")
         return ()
 
     def _post(self, again: bool) -> str:
-        words = self.posted[self.posts[-1]["id"]] if again and self.posts else f"Walk{len(self.posts) + 1:03d}"
+        words = self.truth.posted[self.posts[-1]["id"]] if again and self.posts else f"Walk{len(self.posts) + 1:03d}"
         post = self.world.sandbox.post(description=f"{words} by the sea #walk")
         self.posts.append(post)
-        self.posted[post["id"]] = words
+        self.truth.posted[post["id"]] = words
         return words
 
     # ------------------------------------------------------------------------------------------------ the workers
@@ -214,7 +204,7 @@ class Histories(RuleBasedStateMachine):
     @step(3)
     @told
     def files_come(self) -> Collection[str]:
-        waiting = [row.id for row in self.rows() if row.state in (State.DETECTED, State.PREPARING)]
+        waiting = [row.id for row in self.truth.rows() if row.state in (State.DETECTED, State.PREPARING)]
         self._bring_files()
         self.tell(f"{len(waiting)} publications get their files.")
         return waiting
@@ -252,7 +242,7 @@ class Histories(RuleBasedStateMachine):
     @step(2)
     @told
     def house_looks_after_everything(self) -> Collection[str]:
-        touched = [row.id for row in self.rows() if row.state not in UNSENT]
+        touched = [row.id for row in self.truth.rows() if row.state not in UNSENT]
         swept = reconcile.sweep(self.world.house, self.world.system)
         read = reconcile.reconcile_due(self.world.house, self.world.system, limit=100)
         self.tell(f"The house sweeps {swept} and reads {len(read)}.")
@@ -260,7 +250,7 @@ class Histories(RuleBasedStateMachine):
 
     def _work(self, row: Publication, does: Callable[..., Any], first: bool, mishap: Mishap | None) -> Collection[str]:
         """One worker does one thing to one publication, and something may befall it."""
-        name, before = self._name(row), row.state
+        name, before = self.truth.name(row), row.state
         ended = "is done"
         if mishap is None:
             does(self._worker(first), row.id)
@@ -309,7 +299,7 @@ class Histories(RuleBasedStateMachine):
 
     def _bring_files(self) -> None:
         house, system = self.world.house, self.world.system
-        for post in self._query(select(Post).order_by(Post.detected_at)):
+        for post in self.truth.query(select(Post).order_by(Post.detected_at)):
             self.lab.bring_file(self.world, post.id, post.tenant_id)
             fetch.fetch(house, system, post.id, quiet)
             prepare.prepare(house, system, post.id, quiet)
@@ -333,13 +323,13 @@ class Histories(RuleBasedStateMachine):
     @told
     def reads_will_fail(self, where: tuple[str, str], fault: str) -> Collection[str]:
         self._arm(*where, fault, **AFTER_IT[fault])
-        self.blind.add(where[0])
+        self.truth.blind.add(where[0])
         return ()
 
     def _arm(self, platform: str, call: str, fault: str, **more: Any) -> None:
         self.world.sandbox.fault(platform, call, fault, account=self.world.sandbox.handle, **more)
         if fault == "token_revoked":
-            self.blind.add(platform)
+            self.truth.blind.add(platform)
         self.tell(f"{platform} will answer the next {call} with {fault}{more or ''}.")
 
     @step(2, seconds=st.sampled_from(WAITS))
@@ -365,7 +355,7 @@ class Histories(RuleBasedStateMachine):
         row = self._pick(which, states) or self._pick(which, set(State))
         if row is None:
             return ()
-        name = self._name(row)
+        name = self.truth.name(row)
         try:
             said = self._decide(row, action)
             self.tell(f"A person says “{said}” of {name} ({row.state}): {self._state(row.id)}.")
@@ -375,7 +365,7 @@ class Histories(RuleBasedStateMachine):
 
     def _decide(self, row: Publication, action: str) -> str:
         house, scope = self.world.house, next(w.scope for w in self.worlds if w.scope.tenant_id == row.tenant_id)
-        live = self._live_of(row)
+        live = self.truth.live_of(row)
         match action:
             case "answer" if live:
                 people.settle_live(house, scope, row.id, live[0]["permalink"])
@@ -397,7 +387,7 @@ class Histories(RuleBasedStateMachine):
         world, mine = self._tenant_and_rule(which)
         try:
             if what == "make":
-                self.rules.append(self._rule_of(world, made=self._connected(world)))
+                self.rule_ids.append(self._rule_of(world, made=self._connected(world)))
             else:
                 {"pause": rules.pause, "resume": rules.resume, "delete": rules.delete}[what](
                     world.house, world.scope, mine
@@ -410,7 +400,7 @@ class Histories(RuleBasedStateMachine):
     @told
     def person_changes_a_connection(self, which: int, platform: str, again: bool) -> None:
         world = self.worlds[which % len(self.worlds)]
-        self.blind.add(platform)
+        self.truth.blind.add(platform)
         if again:
             world.connect_again(platform)
         else:
@@ -426,80 +416,20 @@ class Histories(RuleBasedStateMachine):
         world = self.lab.tenant_beside(self.world)
         self.worlds.append(world)
         made = {key: world.connect_again(key) for key in sorted(world.house.platforms.manifests)}
-        self.rules.append(self._rule_of(world, made))
+        self.rule_ids.append(self._rule_of(world, made))
         self.tell("A second tenant connects the same accounts, with a rule of its own.")
 
     def _rule_of(self, world: Any, made: dict[str, Connection] | None = None) -> str:
         if made is None:
-            return str(self._query(select(Rule))[0].id)
+            return str(self.truth.query(select(Rule))[0].id)
         return str(world.rule(made["tiktok"], *(made[key] for key in DESTINATIONS)).id)
 
     def _tenant_and_rule(self, which: int) -> tuple[Any, str]:
-        found = self._query(select(Rule).where(Rule.id == self.rules[which % len(self.rules)]))[0]
+        found = self.truth.query(select(Rule).where(Rule.id == self.rule_ids[which % len(self.rule_ids)]))[0]
         return next(w for w in self.worlds if w.scope.tenant_id == found.tenant_id), found.id
 
     def _connected(self, world: Any) -> dict[str, Connection]:
         return {each.platform: each for each in connect.connections_of(world.house, world.scope)}
-
-    # ------------------------------------------------------------------------------------------------ the invariants
-
-    def look(self, touched: Collection[str] | None) -> None:
-        """I1 to I8 of the exactly-once specification."""
-        self.world.assert_invariants()
-        found = self.rows()
-        live = self._live()
-        for row in found:
-            self._assert_only_touched(row, touched)
-            self._assert_review_is_due(row, live)
-        self._assert_words(found, live)
-        if touched is None:
-            self._assert_nothing_forgotten(found)
-        self.seen = {row.id: Seen(row.state, marks(row)) for row in found}
-
-    def _assert_only_touched(self, row: Publication, touched: Collection[str] | None) -> None:
-        """I8: whatever happens to one publication happens to no other."""
-        before = self.seen.get(row.id)
-        free = touched is None or before is None or row.id in touched
-        assert free or before.marks == marks(row), f"{self._name(row)} went from {before} to {row.state} unasked"
-
-    def _assert_review_is_due(self, row: Publication, live: list[Any]) -> None:
-        """I7: a person is asked only what no read could have told."""
-        before = self.seen.get(row.id)
-        if row.state != State.NEEDS_REVIEW or (before and before.state == row.state):
-            return
-        absent_on_x = row.platform == "x" and not self._matching(row, live)
-        assert absent_on_x or row.platform in self.blind, f"{self._name(row)} could have been decided"
-
-    def _assert_words(self, found: list[Publication], live: list[Any]) -> None:
-        """I1 to I3 for each video by itself: by its words, which are as many videos' as were posted with them."""
-        for platform in DESTINATIONS:
-            for words in set(self.posted.values()):
-                theirs = [row for row in found if (row.platform, self.posted[row.source_post_id]) == (platform, words)]
-                there = [each for each in live if each["platform"] == platform and words in str(each["text"])]
-                surely = sum(row.state == State.PUBLISHED for row in theirs)
-                maybe = sum(State(row.state) in {*ON_ITS_WAY, State.DROPPED} for row in theirs)
-                said = f"“{words}” is live {len(there)} times on {platform}: {[row.state for row in theirs]}"
-                assert surely <= len(there) <= surely + maybe, said
-
-    def _assert_nothing_forgotten(self, found: list[Publication]) -> None:
-        """I4: what a rule takes and the house knows is promised, by whichever tenant came first."""
-        promised = {(row.platform, row.external_account_id, row.source_post_id) for row in found}
-        known = self._query(select(Post))
-        with self.world.house.db.system(self.world.system) as session:
-            active = [
-                pair
-                for source in session.scalars(select(Connection).where(Connection.platform == "tiktok"))
-                for pair in kept.of_source(session, source.id)
-                if pair[0].paused_at is None
-            ]
-            accounts = {each.id: each for each in session.scalars(select(Connection))}
-        for row, destinations in active:
-            for post in known:
-                if post.connection_id == row.source_connection_id and post.posted_at >= row.watermark_at:
-                    for each in destinations:
-                        account = accounts[each.connection_id]
-                        wanted = (account.platform, account.external_account_id, post.external_post_id)
-                        assert wanted in promised, f"nobody promised “{self.posted[wanted[2]]}” to {wanted[0]}"
 
     # -------------------------------------------------------------------------------------------------------- the end
 
@@ -522,21 +452,22 @@ class Histories(RuleBasedStateMachine):
                 if each.status != ConnectionStatus.ACTIVE:
                     world.connect_again(each.platform)
         self.world.detect()
+        created = {post["id"]: datetime.fromisoformat(post["created_at"]) for post in self.posts}
+        self.truth.assert_all_found(created)
         self._rest_by(self.world.clock() + timedelta(days=8))
         self.world.clock.advance(7200)
         reconcile.heed_late_answers(self.world.house, self.world.system)
-        self._assert_every_post_was_found()
 
     def _rest_by(self, end: datetime) -> None:
-        while moving := [row for row in self.rows() if State(row.state) not in AT_REST]:
-            said = [f"{self._name(row)}: {row.state}, {row.waiting_for}" for row in moving]
+        while moving := [row for row in self.truth.rows() if State(row.state) not in AT_REST]:
+            said = [f"{self.truth.name(row)}: {row.state}, {row.waiting_for}" for row in moving]
             assert self.world.clock() < end, f"no rest in sight: {said}"
             self._wait_for(moving)
             if any(row.state in (State.DETECTED, State.PREPARING) for row in moving):
                 self._bring_files()
             for row in moving:
                 self._go_on(row)
-            self.look(None)
+            self.truth.look(None)
 
     def _go_on(self, row: Publication) -> None:
         if row.state in (State.READY, State.STAGING):
@@ -546,49 +477,23 @@ class Histories(RuleBasedStateMachine):
         else:
             read_one(self._worker(True), row.id)
 
-    def _assert_every_post_was_found(self) -> None:
-        """The source was read well just now: whoever has a rule for it, even a paused one, knows every post."""
-        for world in self.worlds:
-            wanted = {row.source_connection_id for row in self._query(select(Rule).where(Rule.deleted_at.is_(None)))}
-            source = self._connected(world)["tiktok"]
-            found = {post.external_post_id for post in self._query(select(Post)) if post.connection_id == source.id}
-            lost = [
-                self.posted[post["id"]]
-                for post in self.posts
-                if source.id in wanted and self._posted_at(post) >= source.watermark_at and post["id"] not in found
-            ]
-            assert not lost, f"{world.scope.actor} never heard of {lost}"
-
-    def _posted_at(self, post: Any) -> datetime:
-        return datetime.fromisoformat(post["created_at"])
-
     # -------------------------------------------------------------------------------------------------------- looking
 
     def tell(self, sentence: str) -> None:
-        at = self.world.clock() - self.started_at
-        self.story.append(f"{len(self.story) + 1:3d}. {sentence}  [{at}]")
-
-    @property
-    def started_at(self) -> datetime:
-        return self.made["x"].consented_at
-
-    def rows(self) -> list[Publication]:
-        found = self._query(select(Publication))
-        order = {post["id"]: number for number, post in enumerate(self.posts)}
-        return sorted(found, key=lambda row: (order[row.source_post_id], row.platform))
-
-    def _query(self, statement: Any) -> list[Any]:
-        with self.world.house.db.system(self.world.system) as session:
-            return list(session.scalars(statement))
+        minutes = (self.world.clock() - self.started_at).total_seconds() / 60
+        self.story.append(f"{len(self.story) + 1:3d}. ({minutes:.1f} min) {sentence}")
 
     def _state(self, publication_id: str) -> str:
-        return str(self._query(select(Publication.state).where(Publication.id == publication_id))[0])
+        return str(self.truth.query(select(Publication.state).where(Publication.id == publication_id))[0])
 
     def _committing_and(self, publication_id: str) -> list[str]:
-        return [publication_id, *(row.id for row in self.rows() if self.seen[row.id].state == State.COMMITTING)]
+        return [
+            publication_id,
+            *(row.id for row in self.truth.rows() if self.truth.seen[row.id].state == State.COMMITTING),
+        ]
 
     def _pick(self, which: int, states: Collection[str]) -> Publication | None:
-        found = [row for row in self.rows() if row.state in states]
+        found = [row for row in self.truth.rows() if row.state in states]
         return found[which % len(found)] if found else None
 
     def _wait_for(self, waiting: list[Publication]) -> None:
@@ -597,27 +502,10 @@ class Histories(RuleBasedStateMachine):
         if at >= self.world.clock():
             self.world.clock.advance((at - self.world.clock()).total_seconds() + 0.1)
 
-    def _live(self) -> list[Any]:
-        return list(self.world.sandbox.control("GET", f"/ledger?account={self.world.sandbox.handle}")["posts"])
-
-    def _live_of(self, row: Publication) -> list[Any]:
-        return self._matching(row, self._live())
-
-    def _matching(self, row: Publication, live: list[Any]) -> list[Any]:
-        words = self.posted[row.source_post_id]
-        return [each for each in live if each["platform"] == row.platform and words in str(each["text"])]
-
-    def _name(self, row: Publication) -> str:
-        return f"“{self.posted[row.source_post_id]}” for {row.platform}"
-
 
 _WAYS = [way for each in vars(Histories).values() for way in getattr(each, "ways", ())]
 ANY_STEP = st.integers(0, len(_WAYS) - 1).flatmap(_WAYS.__getitem__)
 """One rule draws them all: of many rules Hypothesis leaves most out in each history."""
-
-
-def marks(row: Publication) -> tuple[Any, ...]:
-    return row.state, row.lease_epoch, row.attempt_id, row.due_at, row.waiting_for, row.external_id
 
 
 def publish_one(worker: Any, publication_id: str) -> None:
