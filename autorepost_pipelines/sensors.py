@@ -20,11 +20,11 @@ from autorepost_pipelines.house import this_house
 from autorepost_pipelines.jobs import publish_again, repost
 from autorepost_pipelines.keys import POSTS, TAG_CONNECTION, TAG_PLATFORM, TAG_POST, TAG_PUBLICATION, TAG_TENANT
 
-_POLLS_PER_TICK: Final = 100
+_POLLS_PER_TICK: Final = 80
 _OFFERS_PER_TICK: Final = 100
 _READS_PER_TICK: Final = 50
 _FINISHES: Final = 20
-_PULSES_PER_TICK: Final = 40
+_PULSES_PER_TICK: Final = 80
 _DAEMON_SECONDS: Final = 5
 
 

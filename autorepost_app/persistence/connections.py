@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Float, Select, and_, cast, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Float, Select, and_, cast, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from autorepost_app.domain.connections import ConnectionStatus
-from autorepost_app.persistence.models import Connection, Consent, Rule, Tenant
+from autorepost_app.domain.polling import Waiting, half_hour, unknown_posts
+from autorepost_app.persistence.models import Connection, Consent, Post, Rule, Tenant
 
 
 def get(session: Session, connection_id: str) -> Connection:
@@ -89,32 +90,70 @@ def _sources(platforms: Collection[str]) -> Select[str]:
     )
 
 
-def next_to_poll(session: Session, *, platforms: list[str], now: datetime, limit: int) -> list[Connection]:
-    """Claims the sources most worth polling, the longest unpolled first, by marking them polled at `now`."""
-    waited = cast(func.extract("epoch", now - func.coalesce(Connection.last_polled_at, text("'epoch'"))), Float)
-    chosen = (
-        _sources(platforms)
-        .where(or_(Connection.poll_not_before_at.is_(None), Connection.poll_not_before_at <= now))
-        .order_by(waited.desc())
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=Connection)
+def count_sources(session: Session, platform: str) -> int:
+    return session.scalar(select(func.count()).select_from(_sources([platform]).subquery())) or 0
+
+
+def due_for_poll(session: Session, platform: str, now: datetime) -> list[Waiting]:
+    """The sources that may be polled now. Whose `poll_not_before_at` is empty was asked for, or never polled."""
+    statement = (
+        select(Connection.id, _expected(now), _seconds_since(Connection.last_polled_at, now), _ASKED_FOR)
+        .where(Connection.id.in_(_sources([platform])))
+        .where(or_(_ASKED_FOR, Connection.poll_not_before_at <= now))
     )
-    statement = update(Connection).where(Connection.id.in_(chosen)).values(last_polled_at=now).returning(Connection)
-    return list(session.scalars(statement, execution_options={"populate_existing": True}))
+    return [Waiting(*row) for row in session.execute(statement)]
 
 
-def next_to_pulse(session: Session, *, platform: str, now: datetime, gap: timedelta, limit: int) -> list[Connection]:
-    """Claims sources that rest between two polls and were not asked for their pulse within `gap`."""
-    chosen = (
-        _sources([platform])
-        .where(Connection.poll_not_before_at > now, Connection.poll_faults == 0)
+def due_for_pulse(session: Session, platform: str, now: datetime, gap: timedelta) -> list[Waiting]:
+    """The sources in good order that were not asked for their pulse within `gap`; whoever is polled now needs none."""
+    seen_at = func.greatest(Connection.pulsed_at, Connection.last_polled_at)
+    statement = (
+        select(Connection.id, _expected(now), _seconds_since(seen_at, now))
+        .where(Connection.id.in_(_sources([platform])), ~_ASKED_FOR, Connection.poll_faults == 0)
         .where(or_(Connection.pulsed_at.is_(None), Connection.pulsed_at <= now - gap))
-        .order_by(Connection.pulsed_at.nulls_first())
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=Connection)
     )
-    statement = update(Connection).where(Connection.id.in_(chosen)).values(pulsed_at=now).returning(Connection)
+    return [Waiting(*row) for row in session.execute(statement)]
+
+
+_ASKED_FOR: Final = Connection.poll_not_before_at.is_(None)
+
+
+def _expected(now: datetime) -> ColumnElement[float]:
+    """Posts a day, by what is known of this half hour. Arrays begin at 1."""
+    return func.coalesce(Connection.expected_posts[half_hour(now) + 1], unknown_posts())
+
+
+def _seconds_since(at: ColumnElement[Any] | InstrumentedAttribute[Any], now: datetime) -> ColumnElement[float]:
+    return cast(func.extract("epoch", now - func.coalesce(at, text("'epoch'"))), Float)
+
+
+def claim_polls(session: Session, connection_ids: Collection[str], now: datetime) -> list[Connection]:
+    """Marks them polled at `now`; those that somebody else has at hand are left out."""
+    return _claim(session, connection_ids, {"last_polled_at": now})
+
+
+def claim_pulses(session: Session, connection_ids: Collection[str], now: datetime) -> list[Connection]:
+    return _claim(session, connection_ids, {"pulsed_at": now})
+
+
+def _claim(session: Session, connection_ids: Collection[str], marks: Mapping[str, Any]) -> list[Connection]:
+    free = select(Connection.id).where(Connection.id.in_(connection_ids)).with_for_update(skip_locked=True)
+    statement = update(Connection).where(Connection.id.in_(free)).values(dict(marks)).returning(Connection)
     return list(session.scalars(statement, execution_options={"populate_existing": True}))
+
+
+def posted_at(session: Session, connection: Connection) -> list[datetime]:
+    """When the account posted, as far as we know."""
+    same = (
+        Post.tenant_id == connection.tenant_id,
+        Post.platform == connection.platform,
+        Post.external_account_id == connection.external_account_id,
+    )
+    return list(session.scalars(select(Post.posted_at).where(*same)))
+
+
+def expect_posts(session: Session, connection_id: str, expected: Sequence[float]) -> None:
+    session.execute(update(Connection).where(Connection.id == connection_id).values(expected_posts=list(expected)))
 
 
 def keep_pulse(session: Session, connection_id: str, pulse: str | None, *, poll_now: bool) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
+    REAL,
     BigInteger,
     CheckConstraint,
     DateTime,
@@ -179,6 +180,7 @@ class Connection(Base):
     pulsed_at: Mapped[datetime | None]
     poll_not_before_at: Mapped[datetime | None]
     poll_faults: Mapped[int] = mapped_column(default=0, server_default="0")
+    expected_posts: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
     watermark_at: Mapped[datetime] = _now()
 
 

@@ -482,6 +482,9 @@ class SourceSpec:
     """`polls_per_minute` is the limit for the whole app; `poll_gap_seconds` how long one account is left alone, and
     `pulse_gap_seconds` how long its pulse is. At most `pinned_most` old posts come before the newest.
 
+    `poll_call` and `pulse_call` are what these calls are counted as; `calls_kept` of each limit are never given to
+    turns, so that repeats and further pages go through.
+
     `chain_codes` are the verdict codes of a download that say nothing of the post: no file comes for anybody now.
     """
 
@@ -489,6 +492,9 @@ class SourceSpec:
     page_size: int
     poll_gap_seconds: float = 60.0
     pulse_gap_seconds: float = 20.0
+    poll_call: str = ""
+    pulse_call: str = ""
+    calls_kept: int = 0
     pinned_most: int = 0
     pool_slots: int = 10
     chain_codes: frozenset[str] = frozenset()

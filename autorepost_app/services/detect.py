@@ -22,7 +22,7 @@ from autorepost_app.persistence import connections, posts
 from autorepost_app.persistence import rules as kept
 from autorepost_app.persistence.models import Connection
 from autorepost_app.platform_kit.protocol import Grant
-from autorepost_app.services import promises, tokens
+from autorepost_app.services import promises, tokens, turns
 from autorepost_app.services.house import House
 from autorepost_app.services.rules import rule_from_rows
 
@@ -44,9 +44,8 @@ class Detected:
 
 
 def poll_due(house: House, scope: SystemScope, *, limit: int, workers: int = 16) -> list[Detected]:
-    """Polls the sources that have waited longest, several at a time. A source that fails delays no other."""
-    with house.db.system(scope) as session:
-        chosen = connections.next_to_poll(session, platforms=house.platforms.sources(), now=house.clock(), limit=limit)
+    """Polls the sources whose turn it is, several at a time. A source that fails delays no other."""
+    chosen = [each for key in house.platforms.sources() for each in turns.claim_polls(house, scope, key, limit)]
     if not chosen:
         return []
     with ThreadPoolExecutor(max_workers=min(workers, len(chosen)), thread_name_prefix="poll") as pool:
@@ -54,13 +53,9 @@ def poll_due(house: House, scope: SystemScope, *, limit: int, workers: int = 16)
 
 
 def feel_pulses(house: House, scope: SystemScope, *, limit: int, workers: int = 16) -> int:
-    """Asks the sources that rest between two polls for a sign of life, on its own budget; how many are to be polled
-    for it now. It hints and decides nothing: a pulse that fails or lies delays a post to the next poll."""
-    chosen: list[Connection] = []
-    with house.db.system(scope) as session:
-        for platform in house.platforms.sources():
-            gap = timedelta(seconds=house.platforms.source_spec(platform).pulse_gap_seconds)
-            chosen += connections.next_to_pulse(session, platform=platform, now=house.clock(), gap=gap, limit=limit)
+    """Asks sources that wait for their next poll for a sign of life, on its own budget; how many are to be polled for
+    it now. It hints and decides nothing: a pulse that fails or lies delays a post to the next poll."""
+    chosen = [each for key in house.platforms.sources() for each in turns.claim_pulses(house, scope, key, limit)]
     if not chosen:
         return 0
     with ThreadPoolExecutor(max_workers=min(workers, len(chosen)), thread_name_prefix="pulse") as pool:
@@ -105,6 +100,8 @@ def detect(house: House, scope: SystemScope, connection: Connection) -> Detected
         promised = sum(promises.promise_found(house, session, post, rules, now) for post in added)
         if deep:  # a rule whose maker died before it had looked back does so now
             promised += promises.promise_known(session, connection, rules, now)
+        if added or deep:
+            turns.learn(house, session, connection)
         connections.polled_well(
             session,
             connection.id,

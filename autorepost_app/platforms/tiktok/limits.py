@@ -18,7 +18,7 @@ QUERY_IDS: Final = 20
 CALLS_PER_MINUTE: Final = 600
 """Sliding minute, for the whole app, counted apart for each endpoint [P: API v2 rate limits]."""
 
-POLLS_PER_MINUTE: Final = 570
+CALLS_KEPT: Final = 30
 """Five in a hundred of the calls are kept for back-fill and repeats [U]."""
 
 RATE_LIMIT_SECONDS: Final = 60.0
@@ -84,4 +84,11 @@ QUOTAS: Final = (
     QuotaRule("covers", "TikTok cover pictures", "app", {"video.cover": 1}, None, unit="pictures"),
 )
 
-SOURCE: Final = SourceSpec(polls_per_minute=POLLS_PER_MINUTE, page_size=PAGE_SIZE, pinned_most=PINNED_MOST)
+SOURCE: Final = SourceSpec(
+    polls_per_minute=CALLS_PER_MINUTE - CALLS_KEPT,
+    page_size=PAGE_SIZE,
+    poll_call="video.list",
+    pulse_call="user.info",
+    calls_kept=CALLS_KEPT,
+    pinned_most=PINNED_MOST,
+)

@@ -14,7 +14,7 @@ from autorepost_app.domain.connections import ConnectionStatus
 from autorepost_app.domain.publications import State
 from autorepost_app.domain.rules import Filter
 from autorepost_app.persistence import connections
-from autorepost_app.services import quotas, record
+from autorepost_app.services import detect, quotas, record
 
 DAY = 86_400
 
@@ -295,14 +295,16 @@ def test_a_limit_postpones_a_poll_to_its_end_and_counts_against_nobody(
     assert 50 < (after.poll_not_before_at - world.clock()).total_seconds() <= 60, "a minute's limit takes a minute"
 
 
-def test_our_own_count_of_a_limit_postpones_all_the_same(world: Any, sandbox: Any, source: Any, listen: Any) -> None:
+def test_a_limit_that_somebody_else_used_up_meanwhile_postpones_all_the_same(
+    world: Any, sandbox: Any, source: Any, listen: Any
+) -> None:
     listen("x")
     sandbox.post()
     meter = quotas.SharedMeter(world.house.db, world.house.platforms.manifest("tiktok"), world.clock)
     for _ in range(600):
         meter.reserve("video.list")
 
-    [limited] = world.detect()
+    limited = detect.detect(world.house, world.system, source)
     assert limited.fault == "A limit of TikTok is used up: TikTok looks for new posts a minute."
     assert marks(world, source).poll_faults == 0
     world.clock.advance(71)
