@@ -203,6 +203,7 @@ def _standing(
     limit = word.granted if word and word.granted is not None else rule.limit
     closed_until = word.closed_until if word and word.closed_until and word.closed_until > now else None
     left = None if limit is None else max(limit - count.used, 0)
+    first_room_at = count.frees_at if not closed_until or left == 0 else None
     return Standing(
         platform=platform.key,
         quota=rule.name,
@@ -212,7 +213,7 @@ def _standing(
         used=count.used,
         limit=limit,
         left=0 if closed_until else left,
-        frees_at=max(filter(None, (closed_until, count.frees_at)), default=None),
+        frees_at=max(filter(None, (closed_until, first_room_at)), default=None),
         closed_until=closed_until,
     )
 
@@ -252,6 +253,8 @@ def _forecast(
             ahead = waiting if rule.scope == "account" else _ahead(scope, platform_key, queue)
             wanted = ahead * _taken_by_one(session, platform, rule, subject, line.used, now)
             ends.append((done_at(now, wanted, _outlook(rule, line, now)), rule.label))
+        elif line.closed_until is not None:
+            ends.append((line.closed_until, rule.label))
     last, bound_by = max(ends, key=lambda each: each[0])
     return Forecast(platform_key, handles.get((platform_key, account), account), waiting, last, bound_by)
 

@@ -125,8 +125,8 @@ class _Reading:
             self.doubt = restores.doubt_of(session, self.loaded.row)
         self.row = self.loaded.row
         self.sent_at: datetime = self.row.last_sent_at or self.row.state_at
-        if self.doubt is not None:
-            self.sent_at = max(self.row.last_sent_at or self.doubt.restored_at, self.doubt.restored_at)
+        if self.doubt is not None:  # what was forgotten may have been sent until then
+            self.sent_at = self.doubt.restored_at
         self.manifest = house.platforms.manifest(self.row.platform)
         self.spec = house.platforms.destination_spec(self.row.platform)
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from autorepost_app.domain.publications import State
+from autorepost_app.persistence import quotas as kept
 from autorepost_app.platform_kit.protocol import Allowance
 from autorepost_app.services import quotas, record
 from autorepost_app.services.quotas import Forecast, SharedMeter, Standing
@@ -122,9 +123,21 @@ def test_money_is_counted_and_never_refused(world: Any, sandbox: Any) -> None:
     bill = line(quotas.standing(world.house, world.scope), "x", "money")
 
     assert (bill.limit, bill.left) == (None, None)
-    assert bill.in_30_days is not None
-    assert bill.in_30_days >= bill.used + 30, "two posts at 15 thousandths of a dollar are three days old"
+    assert (bill.used, bill.in_30_days) == (15, 55), "two posts at 15 and a look at 10 are three days old"
     assert "dollar" in bill.unit
+    world.clock.advance(26 * 86_400)
+    assert line(quotas.standing(world.house, world.scope), "x", "money").in_30_days == 55
+    world.clock.advance(2 * 86_400)
+    assert line(quotas.standing(world.house, world.scope), "x", "money").in_30_days == 15, "the rest is of last month"
+
+
+def test_what_is_only_counted_is_told_for_each_account_of_its_own(world: Any, other_tenant: Any, sandbox: Any) -> None:
+    mine, theirs = world.connect("x"), other_tenant.connect("x", f"{sandbox.handle}-noa")
+    use(world, "x", "post", 2, mine.external_account_id)
+    use(world, "x", "post", 5, theirs.external_account_id)
+
+    posts = line(quotas.standing(world.house, world.scope), "x", "day_posts")
+    assert (posts.limit, posts.used, posts.in_30_days) == (None, 2, 2)
 
 
 def test_what_a_platform_said_is_told_in_its_place(world: Any) -> None:
@@ -135,6 +148,40 @@ def test_what_a_platform_said_is_told_in_its_place(world: Any) -> None:
     told = line(quotas.standing(world.house, world.scope), "x", "posts")
 
     assert (told.limit, told.left, told.closed_until, told.frees_at) == (50, 0, opens_at, opens_at)
+    world.clock.advance(181)
+    opened = line(quotas.standing(world.house, world.scope), "x", "posts")
+    assert (opened.limit, opened.left, opened.closed_until) == (50, 50, None)
+
+
+def test_a_closed_limit_with_room_frees_when_it_opens_and_a_full_one_when_there_is_room(world: Any) -> None:
+    x = world.connect("x").external_account_id
+    use(world, "x", "post", 1, x)
+    counting, began_at = meter(world, "x"), world.clock()
+    opens_at, soon = began_at + timedelta(minutes=3), timedelta(seconds=5)
+
+    counting.settle("posts", x, Allowance(resets_at=opens_at))
+    with_room = line(quotas.standing(world.house, world.scope), "x", "posts")
+    assert (with_room.left, with_room.frees_at) == (0, opens_at)
+
+    counting.settle("posts", x, Allowance(limit=1, resets_at=opens_at))
+    full = line(quotas.standing(world.house, world.scope), "x", "posts")
+    assert full.frees_at is not None
+    assert abs(full.frees_at - began_at - timedelta(minutes=15)) < soon
+
+
+def test_nothing_is_left_of_a_limit_that_was_lowered_below_what_is_used(world: Any) -> None:
+    x = world.connect("x").external_account_id
+    use(world, "x", "post", 3, x)
+    meter(world, "x").settle("posts", x, Allowance(limit=2))
+
+    assert line(quotas.standing(world.house, world.scope), "x", "posts").left == 0
+
+
+def test_an_answer_that_says_nothing_of_a_limit_is_not_kept(world: Any) -> None:
+    meter(world, "x").settle("posts", "somebody", Allowance())
+
+    with world.house.db.system(world.system) as session:
+        assert kept.allowances(session) == {}
 
 
 def test_who_polls_many_can_ask_how_many_go_through_now(world: Any) -> None:
@@ -146,6 +193,10 @@ def test_who_polls_many_can_ask_how_many_go_through_now(world: Any) -> None:
     assert room("video.list") == 590
     assert room("videos.insert", "youtube") == 100, "a limit without a number holds nobody back"
     assert room("smoke signals") is None
+    assert room("post", "x") == 10_000, "what one account may do says nothing of all"
+    assert room("playlistItems.insert", "youtube") == 200, "ten thousand units at fifty each"
+    use(world, "youtube", "playlistItems.list", 1)
+    assert room("playlistItems.insert", "youtube") == 199
     meter(world, "tiktok").settle("video.list", "", Allowance(resets_at=world.clock() + timedelta(seconds=30)))
     assert room("video.list") == 0
 
@@ -185,12 +236,78 @@ def test_a_short_queue_does_not_wait_for_a_long_one_but_the_long_one_for_it(
     assert forecast_of(world, "youtube").done_at == third_midnight, "the 301st goes out on the fourth day"
 
 
-def queue_more(owner_connection: Any, world: Any, count: int) -> None:
-    """So many more publications like the one there is."""
+def test_a_queue_is_done_when_the_last_of_it_is_wanted(ready: Callable[..., Any], owner_connection: Any) -> None:
+    world = ready("x")
+    queue_more(owner_connection, world, 2)
+    wanted_at = world.clock() + timedelta(days=5)
+    owner_connection.execute("update publications set publish_at = %s where source_post_id = 'more1'", [wanted_at])
+
+    ahead = forecast_of(world, "x")
+    assert (ahead.waiting, ahead.done_at, ahead.bound_by) == (3, wanted_at, "")
+
+
+def test_what_is_out_waits_no_more_and_what_is_overdue_goes_now(ready: Callable[..., Any]) -> None:
+    world = ready("x", "youtube")
+    world.clock.advance(3600)
+    assert abs(forecast_of(world, "x").done_at - world.clock()) < timedelta(seconds=5)
+    assert world.settle("x").state == State.PUBLISHED
+
+    assert [each.platform for each in quotas.forecast(world.house, world.scope)] == ["youtube"]
+
+
+def test_a_full_quarter_hour_lets_the_next_one_go_when_the_first_call_leaves(ready: Callable[..., Any]) -> None:
+    world = ready("x")
+    account, began_at = world.publication("x").external_account_id, world.clock()
+    use(world, "x", "post", 50, account)
+    world.clock.advance(600)
+    use(world, "x", "post", 50, account)
+
+    ahead = forecast_of(world, "x")
+    assert abs(ahead.done_at - began_at - timedelta(minutes=15)) < timedelta(seconds=15)
+    assert ahead.bound_by == "X posts in 15 minutes"
+
+
+def test_a_limit_without_a_number_that_the_platform_closed_is_waited_for(ready: Callable[..., Any]) -> None:
+    world = ready("youtube")
+    account, opens_at = world.publication("youtube").external_account_id, world.clock() + timedelta(hours=20)
+    meter(world, "youtube").settle("channel_uploads", account, Allowance(remaining=0, resets_at=opens_at))
+
+    ahead = forecast_of(world, "youtube")
+    assert (ahead.done_at, ahead.bound_by) == (opens_at, "YouTube uploads a day of one channel")
+
+
+@pytest.mark.parametrize(
+    ("published", "of", "done"),
+    [(2, "today", "now"), (3, "today", "midnight"), (3, "last week", "now"), (300, "today", "now")],
+    ids=["too few to say", "a hundred units each", "too long ago", "hardly anything each"],
+)
+def test_what_the_next_ones_take_is_reckoned_from_what_todays_took(
+    ready: Callable[..., Any], owner_connection: Any, published: int, of: str, done: str
+) -> None:
+    """Ninety-nine wait, and three hundred of ten thousand units are used."""
+    world = ready("youtube")
+    queue_more(owner_connection, world, published)
+    at = world.clock() - timedelta(days=7 if of == "last week" else 0)
+    owner_connection.execute("set session_replication_role = replica")
+    owner_connection.execute(
+        "update publications set state = 'published', due_at = %s where source_post_id like 'more%%'", [at]
+    )
+    owner_connection.execute("set session_replication_role = origin")
+    queue_more(owner_connection, world, 98, "next")
+    use(world, "youtube", "playlistItems.insert", 6)
+
+    ahead = forecast_of(world, "youtube")
+    midnight = datetime(2026, 11, 26, tzinfo=ZoneInfo("America/Los_Angeles"))
+    assert ahead.waiting == 99
+    assert (ahead.done_at == midnight) is (done == "midnight")
+
+
+def queue_more(owner_connection: Any, world: Any, count: int, name: str = "more") -> None:
+    """So many more publications like the one that waits."""
     columns = "tenant_id, post_id, connection_id, platform, external_account_id, source_platform, state, template"
     owner_connection.execute(
         f"insert into publications (id, source_post_id, publish_at, due_at, {columns})"
-        f" select gen_random_uuid(), 'more' || n, publish_at, due_at, {columns}"
-        " from publications, generate_series(1, %s) n where tenant_id = %s",
-        [count, world.scope.tenant_id],
+        f" select gen_random_uuid(), %s || n, publish_at, due_at, {columns}"
+        " from publications, generate_series(1, %s) n where tenant_id = %s and state = 'ready'",
+        [name, count, world.scope.tenant_id],
     )

@@ -217,3 +217,16 @@ def test_a_list_without_it_says_nothing_while_its_own_handle_leaves_it_open(
     row = settle(prepared, "instagram")
 
     assert (row.state, len(sandbox.live("instagram"))) == (State.NEEDS_REVIEW, 1)
+
+
+def test_an_upload_that_cannot_be_read_is_no_send_and_leaves_it_to_the_list(prepared: Any, sandbox: Any) -> None:
+    """The backup knows a container and no send from it; Instagram does not show it any more."""
+    assert prepared.publish("instagram", patience_seconds=0.0).state == State.STAGING
+    restores.declare(prepared.house, prepared.system)
+    prepared.clock.advance(60)
+    sandbox.fault("instagram", "container.status", "read_lag", seconds=72 * HOUR, count=None)
+
+    while (row := read_once(prepared, "instagram")).state == State.RECONCILING:
+        prepared.clock.advance(max((row.due_at - prepared.clock()).total_seconds(), 0.0) + 0.1)
+
+    assert row.state == State.READY
