@@ -20,6 +20,7 @@ import httpx
 
 from autorepost_app.domain.crash_points import AFTER_ANSWER, BEFORE_REQUEST, SEND, reached
 from autorepost_app.domain.errors import OutcomeUnknown, PlatformFault, TryAgain
+from autorepost_app.platform_kit import proxies
 from autorepost_app.platform_kit.protocol import Meter, NotDone, SendTooLate, SendWindow, Unknown, Unmetered
 from autorepost_app.platform_kit.punctual import PunctualTransport, exchange
 
@@ -75,9 +76,15 @@ def tls() -> ssl.SSLContext:
 
 def new_client(timeout_seconds: float) -> httpx.Client:
     """One client a platform: no retries, no redirects (a redirect would carry a token elsewhere)."""
+    limits, proxy_for = httpx.Limits(max_connections=64, max_keepalive_connections=16), proxies.chosen()
+    ways = {
+        f"{scheme}://": PunctualTransport(tls(), limits, functools.partial(proxy_for, scheme))
+        for scheme in ("https", "http")
+    }
     return httpx.Client(
         timeout=httpx.Timeout(timeout_seconds, connect=10.0),
-        transport=PunctualTransport(tls(), httpx.Limits(max_connections=64, max_keepalive_connections=16)),
+        transport=ways["https://"],
+        mounts={"http://": ways["http://"]},
         follow_redirects=False,
         headers={"User-Agent": "autorepost", "Accept": "application/json"},
     )

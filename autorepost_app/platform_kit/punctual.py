@@ -16,6 +16,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from autorepost_app.platform_kit.proxies import Proxy, ProxyFailure, open_tunnel
+
 
 class Exchange:
     """One request with its answer. `check` is called once, right before its first byte goes out, and may refuse it."""
@@ -59,9 +61,14 @@ def _left(wanted: float | None, late: type[httpcore.TimeoutException]) -> float 
 
 
 class PunctualTransport(httpx.HTTPTransport):
-    """httpx's own, over connections that keep to the running exchange. No retries: they would be out of our sight."""
+    """httpx's own, over connections that keep to the running exchange. No retries: they would be out of our sight.
 
-    def __init__(self, verify: ssl.SSLContext, limits: httpx.Limits) -> None:
+    `proxy_for` says by which proxy a host is reached.
+    """
+
+    def __init__(
+        self, verify: ssl.SSLContext, limits: httpx.Limits, proxy_for: Callable[[str], Proxy | None] = lambda _: None
+    ) -> None:
         super().__init__(verify=verify)
         # httpcore offers a backend of one's own, httpx passes none on: its pool is replaced before it is used
         self._pool = httpcore.ConnectionPool(
@@ -70,11 +77,14 @@ class PunctualTransport(httpx.HTTPTransport):
             max_keepalive_connections=limits.max_keepalive_connections,
             keepalive_expiry=limits.keepalive_expiry,
             retries=0,
-            network_backend=_Backend(),
+            network_backend=_Backend(proxy_for),
         )
 
 
 class _Backend(httpcore.SyncBackend):
+    def __init__(self, proxy_for: Callable[[str], Proxy | None]) -> None:
+        self._proxy_for = proxy_for
+
     def connect_tcp(
         self,
         host: str,
@@ -83,8 +93,24 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        proxy = self._proxy_for(host)
+        if proxy is not None:
+            return _Stream(self._through(proxy, host, port, timeout))
         seconds = _left(timeout, httpcore.ConnectTimeout)
         return _Stream(super().connect_tcp(host, port, seconds, local_address, socket_options))
+
+    def _through(self, proxy: Proxy, host: str, port: int, timeout: float | None) -> httpcore.NetworkStream:
+        """Not yet within a `_Stream`: what the proxy is told is not the exchange's first byte."""
+        try:
+            stream = super().connect_tcp(proxy.host, proxy.port, _left(timeout, httpcore.ConnectTimeout))
+        except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+            raise ProxyFailure(f"the proxy {proxy.name} cannot be reached: {error}") from error
+        try:
+            open_tunnel(stream, proxy, host, port, lambda late: _left(timeout, late))
+        except BaseException:
+            stream.close()
+            raise
+        return stream
 
 
 class _Stream(httpcore.NetworkStream):
