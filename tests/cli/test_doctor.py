@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,14 +16,16 @@ from email.utils import format_datetime
 from typing import Any, ClassVar
 
 import pytest
+import uvicorn
 
-from autorepost_app.bootstrap import find_platforms, settings_from
+from autorepost_app.bootstrap import find_platforms, open_links, settings_from
 from autorepost_app.cli.checks import Finding, Status, machine, platforms
 from autorepost_app.cli.checks.database import Stored, database, key_file
 from autorepost_app.cli.doctor import _in_all
 from autorepost_app.config import Settings
 from autorepost_app.platform_kit.protocol import Platform
 from autorepost_app.processes import free_port
+from autorepost_app.web.app import own_app
 
 OK, WARNING, PROBLEM = Status.OK, Status.WARNING, Status.PROBLEM
 
@@ -437,6 +440,73 @@ def test_platforms_that_fetch_need_an_address_they_can_reach(settings, manifests
     assert (local.status, "AUTOREPOST_PUBLIC_URL" in local.remedy) == (PROBLEM, True)
     assert platforms.public_address(settings, manifests, Stored()).status is WARNING
     public = with_settings(settings, public_url="https://repost.example.org")
-    assert platforms.public_address(public, manifests, Stored(frozenset(fetching))).status is OK
+    assert platforms.public_address(public, manifests, Stored()).status is OK, "nobody fetches"
     none = {key: replace(each, destination=None) for key, each in manifests.items()}
     assert platforms.public_address(settings, none, Stored()).status is OK
+
+
+# ------------------------------------------------------------------------------------ an address that is really reached
+
+FETCHER = Stored(frozenset({("instagram", "instagram")}))
+
+
+@pytest.fixture
+def front(house: Any, settings: Settings) -> Iterator[Settings]:
+    """A running product, as its own port answers."""
+    config = uvicorn.Config(
+        own_app(house, open_links(settings)), port=settings.port, log_level="warning", lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    give_up_at = time.monotonic() + 20
+    while not server.started and thread.is_alive() and time.monotonic() < give_up_at:
+        thread.join(0.01)
+    yield settings
+    server.should_exit = True
+    thread.join()
+
+
+def fetched_by(settings: Settings, public_url: str, manifests: dict[str, Platform], stored: Stored) -> Finding:
+    """What is found of that public address, with platforms on this machine."""
+    names = {f"{key}_{host.name}_URL".upper(): "http://127.0.0.1:1" for key, m in manifests.items() for host in m.hosts}
+    apps = {"INSTAGRAM_CLIENT_ID": "app", "INSTAGRAM_CLIENT_SECRET": "s"}
+    here = with_settings(settings, public_url=public_url, platforms={**names, **apps})
+    return platforms.public_address(here, manifests, stored)
+
+
+def test_a_public_address_that_leads_here_is_tried_and_found_good(front, manifests):
+    url = f"http://localhost:{front.port}"
+    found = fetched_by(front, url, manifests, FETCHER)
+    assert (found.status, found.found) == (OK, f"{url}, and a file was fetched by it")
+
+
+def test_a_public_address_that_something_else_answers_stops_platforms_that_fetch(front, manifests):
+    with answering(0, "welcome") as elsewhere:
+        found = fetched_by(front, elsewhere, manifests, FETCHER)
+        unused = fetched_by(front, elsewhere, manifests, Stored())
+    assert (found.status, unused.status) == (PROBLEM, WARNING)
+    assert f"{elsewhere} is answered by something else (status 404). Instagram has to fetch files" in found.found
+    assert "reverse proxy" in found.remedy
+
+
+def test_a_public_address_where_nobody_answers_is_named_with_its_remedy(front, manifests):
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    found = fetched_by(front, nowhere, manifests, FETCHER)
+    assert found.status is PROBLEM
+    assert f"{nowhere} does not answer" in found.found
+    assert "AUTOREPOST_PUBLIC_URL" in found.remedy
+
+
+def test_an_address_of_a_product_that_does_not_run_is_not_called_good(settings, manifests):
+    found = fetched_by(settings, "http://127.0.0.1:1", manifests, FETCHER)
+    assert (found.status, "could not be tried" in found.found) == (WARNING, True)
+    assert not settings.home.exists(), "looking makes no key"
+
+
+def test_a_way_out_by_a_proxy_that_is_down_is_not_said_of_the_platform(monkeypatch, manifests):
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{(port := free_port())}")
+    monkeypatch.setenv("NO_PROXY", "")
+    (found,) = platforms.hosts(platforms.ask_hosts(settings_from({}), {"x": manifests["x"]}))
+    assert f"the proxy 127.0.0.1:{port} cannot be reached" in found.found
+    assert "NO_PROXY" in found.remedy

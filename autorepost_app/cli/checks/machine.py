@@ -131,7 +131,7 @@ def port(settings: Settings) -> Finding:
     try:
         require_port(settings.host, settings.port)
     except PortInUseError as error:
-        if _answers_as_we_do(settings):
+        if is_running(settings):
             return ok("port", f"{settings.port} is in use by this product, which is running")
         return problem("port", str(error), "")
     except ProcessError as error:
@@ -139,7 +139,8 @@ def port(settings: Settings) -> Finding:
     return ok("port", f"{settings.port} is free")
 
 
-def _answers_as_we_do(settings: Settings) -> bool:
+def is_running(settings: Settings) -> bool:
+    """Whether what answers on our port answers as this product does."""
     url = f"http://{settings.host}:{settings.port}/healthz"
     try:
         return httpx.get(url, timeout=_ANSWER_SECONDS, trust_env=False).text == "alive\n"

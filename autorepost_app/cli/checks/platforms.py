@@ -12,12 +12,16 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
-from autorepost_app.bootstrap import links_are_reachable
+from autorepost_app.bootstrap import links_are_reachable, open_links
 from autorepost_app.cli.checks import Finding, Status, ok, problem, warning
 from autorepost_app.cli.checks.database import Stored
+from autorepost_app.cli.checks.machine import is_running
 from autorepost_app.config import PREFIX, Settings
+from autorepost_app.domain.errors import UserError
 from autorepost_app.platform_kit.http import new_client
 from autorepost_app.platform_kit.protocol import Platform
+from autorepost_app.platform_kit.proxies import ProxyFailure
+from autorepost_app.services.links import check_reachable
 
 _ANSWER_SECONDS = 5.0
 _SKEW_SEEN_SECONDS = 30.0
@@ -81,23 +85,47 @@ def _an_end(settings: Settings, what: str, platforms: Mapping[str, str], lacking
 
 
 def public_address(settings: Settings, manifests: Manifests, stored: Stored) -> Finding:
-    """Platforms that fetch the file from us have to reach it."""
-    if links_are_reachable(settings):
-        return ok("public address", settings.url)
+    """Platforms that fetch the file from us have to reach it: in vain for those with accounts stops their posts."""
     needing = {
         manifests[platform].name
         for platform, login in stored.connected
         if platform in manifests and _fetches(manifests[platform], login)
     }
+    if links_are_reachable(settings):
+        able = {each.name for key, each in manifests.items() if not _missing(settings, key) and _may_fetch(each)}
+        if settings.public_url and needing | able:
+            return _as_it_is_reached(settings, needing, needing | able)
+        return ok("public address", settings.url)
     remedy = f"Set {PREFIX}PUBLIC_URL to the https address under which {settings.url}/media/signed is reached."
     if needing:
-        found = f"{' and '.join(sorted(needing))} cannot fetch files from {settings.url}"
+        found = f"{_and(needing)} cannot fetch files from {settings.url}"
         return problem("public address", found, remedy)
-    fetchers = {each.name for each in manifests.values() if any(_fetches(each, login) for login in each.oauth.logins)}
+    fetchers = {each.name for each in manifests.values() if _may_fetch(each)}
     if fetchers:
-        found = f"{settings.url} is reached only from here; {' and '.join(sorted(fetchers))} may have to fetch files"
+        found = f"{settings.url} is reached only from here; {_and(fetchers)} may have to fetch files"
         return warning("public address", found, remedy)
     return ok("public address", f"{settings.url}; no platform here needs one")
+
+
+def _as_it_is_reached(settings: Settings, needing: set[str], fetchers: set[str]) -> Finding:
+    """Fetches a trial link by it, which only a running product answers."""
+    if not ((settings.home / "keys" / "links.key").exists() and is_running(settings)):
+        found = f"{settings.url} could not be tried, because this product does not run"
+        return warning("public address", found, "Look again while it runs: only then can anybody fetch from it.")
+    try:
+        check_reachable(open_links(settings))
+    except UserError as error:
+        make = problem if needing else warning
+        return make("public address", f"{error.text} {_and(fetchers)} has to fetch files from there.", error.remedy)
+    return ok("public address", f"{settings.url}, and a file was fetched by it")
+
+
+def _and(names: Iterable[str]) -> str:
+    return " and ".join(sorted(names))
+
+
+def _may_fetch(manifest: Platform) -> bool:
+    return any(_fetches(manifest, login) for login in manifest.oauth.logins)
 
 
 def _fetches(manifest: Platform, login: str) -> bool:
@@ -128,9 +156,11 @@ def _ask(client: httpx.Client, platform: str, name: str, url: str) -> Answer:
 def _in_words(error: Exception) -> tuple[str, str]:
     """Why a host did not answer, and what helps. The reason lies at the bottom of what the client raised."""
     below: BaseException = error
-    while (cause := below.__cause__ or below.__context__) is not None:
+    while not isinstance(below, ProxyFailure) and (cause := below.__cause__ or below.__context__) is not None:
         below = cause
     match below:
+        case ProxyFailure():
+            return str(below), "Correct HTTPS_PROXY, or name the host in NO_PROXY if it is reached directly."
         case socket.gaierror():
             return "its name is not known here", "Check this machine's DNS: `getent hosts` has to find such names."
         case ConnectionRefusedError():
