@@ -53,6 +53,19 @@ CLIP = Path(__file__).parents[1] / "autorepost_app" / "cli" / "clip.mp4"
 """Upright, H.264, AAC, index first: every destination takes its very bytes."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", action="store_true", help="every crash point under every fault, and nothing else")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--faults"):
+        config.args[:] = [str(WORKER.parent)]
+        if not hasattr(config, "workerinput"):
+            from fault_summary import FaultRun
+
+            config.pluginmanager.register(FaultRun())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is quick to fail comes first."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
@@ -334,11 +347,15 @@ class World:
             waiting = [row for row in self.story().publications if row.state in (State.DETECTED, State.PREPARING)]
             if not waiting:
                 return
-            self._wait_for(min(waiting, key=lambda row: row.due_at))
+            self.wait_for(min(waiting, key=lambda row: row.due_at))
         raise AssertionError(f"the file never comes: {waiting[0].waiting_for}")
 
     def cancel(self, platform: str) -> Publication:
         return people.cancel(self.house, self.scope, self.publication(platform).id)
+
+    def row(self, publication_id: str) -> Publication:
+        with self.house.db.system(self.system) as session:
+            return publications.get(session, publication_id)
 
     def settle(self, platform: str, *until: State) -> Publication:
         """Whatever is due for it, one step after the other over moved time, until it rests or a person must decide.
@@ -348,41 +365,48 @@ class World:
         for _ in range(60):
             row = self.publication(platform)
             self.assert_invariants()
-            if row.state in until or not self._in_motion(row):
+            if row.state in until or not self.in_motion(row):
                 return row
-            self._step(row)
+            self.step(row)
         raise AssertionError(f"{platform} does not come to rest: {row.state} {row.waiting_for}")
 
     def settle_hours(self, platform: str, hours: float) -> Publication:
         """The same, for so long; it need not come to rest."""
         end = self.clock() + timedelta(hours=hours)
-        while self._in_motion(row := self.publication(platform)) and row.due_at < end:
+        while self.in_motion(row := self.publication(platform)) and row.due_at < end:
             self.assert_invariants()
-            self._step(row)
+            self.step(row)
         return row
 
-    def _in_motion(self, row: Publication) -> bool:
+    def in_motion(self, row: Publication) -> bool:
         return State(row.state) not in FINAL | {State.NEEDS_REVIEW, State.DETECTED, State.PREPARING}
 
-    def _step(self, row: Publication) -> None:
-        self._wait_for(row)
-        match State(row.state):
-            case State.READY | State.STAGING:
-                self.publish(row.platform, patience_seconds=0.0)
-            case State.COMMITTING:
+    def step(self, row: Publication) -> None:
+        """What is to be done for it next, at its time."""
+        self.wait_for(row)
+        match verb_for(row):
+            case "send":
+                publish.publish(self.house, self.system, row.id, patience_seconds=0.0, progress=_quiet)
+            case "sweep":
                 reconcile.sweep(self.house, self.system)
-            case _:
+            case "read":
                 reconcile.reconcile(self.house, self.system, row.id)
 
-    def _wait_for(self, row: Publication) -> None:
+    def wait_for(self, row: Publication) -> None:
         at = max(row.due_at, row.lease_until or row.due_at)
         if at >= self.clock():
             self.clock.advance((at - self.clock()).total_seconds() + 0.1)
 
-    def assert_invariants(self) -> None:
-        """What holds at every moment (exactly-once I1 to I3, I5, I6), measured against the platforms themselves."""
+    def assert_invariants(self, only: str | None = None) -> None:
+        """What holds at every moment (exactly-once I1 to I3, I5, I6), measured against the platforms themselves.
+
+        For the account of one publication, or for all.
+        """
         with self.house.db.system(self.system) as session:
             rows = list(session.scalars(select(Publication)))
+            if only is not None:
+                accounts = {(row.platform, row.external_account_id) for row in rows if row.id == only}
+                rows = [row for row in rows if (row.platform, row.external_account_id) in accounts]
             told = {row.id: publications.evidence_of(session, row.id) for row in rows}
             tries = {row.id: publications.attempts_of(session, row.id) for row in rows}
         for row in rows:
@@ -431,6 +455,11 @@ class World:
     def worker(self) -> World:
         """The same house as another worker process would see it."""
         return replace(self, house=replace(self.house, worker=f"{self.house.worker}-2"))
+
+
+def verb_for(row: Publication) -> str:
+    """What a publication that is past its preparation waits for."""
+    return {State.READY: "send", State.STAGING: "send", State.COMMITTING: "sweep"}.get(State(row.state), "read")
 
 
 def _assert_account(rows: list[Publication], live: list[str]) -> None:
