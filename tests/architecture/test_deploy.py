@@ -50,6 +50,25 @@ def test_the_image_copies_what_is_there(root: Path, dockerfile: str) -> None:
     assert all((root / name).exists() for name in sources)
 
 
+def _installs(dockerfile: str, folder: Path, **arguments: str) -> str:
+    """What the image's shell installs with these build arguments, as far as it can be run here."""
+    [step] = re.findall(r"^RUN (if \[ -n .*?fi)$", dockerfile, re.MULTILINE | re.DOTALL)
+    declared = dict(re.findall(r"^ARG (\w+)=(\S*)$", dockerfile, re.MULTILINE))
+    for name in ("apt-get", "rm"):
+        (folder / name).write_text(f'#!/bin/sh\necho {name} "$@"\n')
+        (folder / name).chmod(0o700)
+    environ = {**declared, **arguments, "PATH": str(folder)}
+    return subprocess.run(["/bin/sh", "-c", step], env=environ, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_image_holds_a_browser_only_where_one_is_asked_for(root: Path, dockerfile: str, tmp_path: Path) -> None:
+    assert _installs(dockerfile, tmp_path) == ""
+    browser = re.findall(r"^apt-get install .* (\S+)$", _installs(dockerfile, tmp_path, CHROMIUM="1"), re.MULTILINE)
+    assert browser == ["chromium"]
+    assert dockerfile.index("ARG CHROMIUM=") < dockerfile.index("USER "), "only root may install"
+    assert "--build-arg CHROMIUM=1" in (root / "docs" / "platforms" / "tiktok.md").read_text()
+
+
 def test_the_image_runs_commands_that_there_are(dockerfile: str) -> None:
     commands = re.findall(r"python dev\.py (\w+)", dockerfile) + re.findall(
         r'^CMD \["(\w+)"\]', dockerfile, re.MULTILINE
