@@ -239,7 +239,8 @@ class Product:
 def make_home(home: Path) -> None:
     """Raises UserError where the home cannot be made or is no folder."""
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for each in (*reversed(home.parents), home):  # what is made above it is as private: it may be a home as well
+            each.mkdir(exist_ok=True, mode=0o700)
         home.chmod(0o700)
         (home / "run").mkdir(exist_ok=True, mode=0o700)
     except OSError as error:

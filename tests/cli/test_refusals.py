@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
+import stat
 from pathlib import Path
 
 import pytest
 
+from autorepost_app.cli.product import make_home
 from autorepost_app.domain.errors import UserError
 from autorepost_app.persistence import schema
 from autorepost_app.persistence.server import EmbeddedPostgres
@@ -73,6 +75,13 @@ def test_a_home_that_is_a_file_is_left_as_it_is(refused, home, command):
     assert f"{home} cannot be used: File exists." in said
     assert "AUTOREPOST_HOME" in said
     assert home.read_text() == "mine"
+
+
+def test_a_home_and_every_folder_made_above_it_are_private(tmp_path):
+    """The demo's home lies in the folder that is the home without a demo."""
+    make_home(tmp_path / ".autorepost" / "demo")
+    made = (tmp_path / ".autorepost", tmp_path / ".autorepost" / "demo")
+    assert {stat.S_IMODE(each.stat().st_mode) for each in made} == {0o700}
 
 
 def test_a_home_where_nothing_can_be_made_is_named(refused):
