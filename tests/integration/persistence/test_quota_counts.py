@@ -110,6 +110,13 @@ def test_a_closure_that_is_over_does_not_hide_that_the_limit_is_full(limit: Limi
     assert limit.take(100) == after(80 + QUARTER)
 
 
+def test_the_calls_of_a_moment_leave_with_the_last_of_them(limit: Limit) -> None:
+    limit.take(0, cost=4)
+    limit.take(20)
+
+    assert limit.take(QUARTER) == after(20 + QUARTER)
+
+
 def test_a_clock_that_lags_behind_takes_no_count_away(limit: Limit) -> None:
     """Two processes: the one whose clock is behind counts into the span that the other one has begun."""
     limit.take(20, cost=4)
