@@ -40,12 +40,17 @@ _LEAST_LONGEST_SECONDS: Final = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A source that may be asked. `asked_for`: somebody or something says that there is a new post."""
+    """A source that may be asked. `asked_for`: somebody or something says that there is a new post.
+
+    It has waited since the last look of any kind, so that a poll and a pulse do not look at the same moment. A pulse
+    can miss a post, so that `unpolled_seconds`, since the last poll, has its own bound.
+    """
 
     key: str
     posts_a_day: float
     waited_seconds: float
     asked_for: bool = False
+    unpolled_seconds: float = 0.0
 
 
 def half_hour(at: datetime) -> int:
@@ -86,7 +91,8 @@ def choose(waiting: Iterable[Waiting], most: int, longest_seconds: float) -> lis
     """The keys of those whose turn it is: asked for, then overdue, then by what a poll of them is worth."""
 
     def urgency(each: Waiting) -> tuple[bool, bool, float]:
-        return each.asked_for, each.waited_seconds >= longest_seconds, each.posts_a_day * each.waited_seconds**2
+        overdue = max(each.waited_seconds, each.unpolled_seconds) >= longest_seconds
+        return each.asked_for, overdue, each.posts_a_day * each.waited_seconds**2
 
     return [each.key for each in nlargest(most, waiting, key=urgency)]
 

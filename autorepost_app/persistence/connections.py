@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Float, Select, and_, cast, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Float, Select, and_, case, cast, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -97,7 +97,13 @@ def count_sources(session: Session, platform: str) -> int:
 def due_for_poll(session: Session, platform: str, now: datetime) -> list[Waiting]:
     """The sources that may be polled now. Whose `poll_not_before_at` is empty was asked for, or never polled."""
     statement = (
-        select(Connection.id, _expected(now), _seconds_since(Connection.last_polled_at, now), _ASKED_FOR)
+        select(
+            Connection.id,
+            _expected(now),
+            _seconds_since(_LOOKED_AT, now),
+            _ASKED_FOR,
+            _seconds_since(Connection.last_polled_at, now),
+        )
         .where(Connection.id.in_(_sources([platform])))
         .where(or_(_ASKED_FOR, Connection.poll_not_before_at <= now))
     )
@@ -106,9 +112,8 @@ def due_for_poll(session: Session, platform: str, now: datetime) -> list[Waiting
 
 def due_for_pulse(session: Session, platform: str, now: datetime, gap: timedelta) -> list[Waiting]:
     """The sources in good order that were not asked for their pulse within `gap`; whoever is polled now needs none."""
-    seen_at = func.greatest(Connection.pulsed_at, Connection.last_polled_at)
     statement = (
-        select(Connection.id, _expected(now), _seconds_since(seen_at, now))
+        select(Connection.id, _expected(now), _seconds_since(_LOOKED_AT, now))
         .where(Connection.id.in_(_sources([platform])), ~_ASKED_FOR, Connection.poll_faults == 0)
         .where(or_(Connection.pulsed_at.is_(None), Connection.pulsed_at <= now - gap))
     )
@@ -116,6 +121,9 @@ def due_for_pulse(session: Session, platform: str, now: datetime, gap: timedelta
 
 
 _ASKED_FOR: Final = Connection.poll_not_before_at.is_(None)
+_FELT_AT: Final = case((Connection.pulse.is_not(None), Connection.pulsed_at))
+"""Not every creator permits a pulse, and then nothing was looked at."""
+_LOOKED_AT: Final = func.greatest(Connection.last_polled_at, _FELT_AT)
 
 
 def _expected(now: datetime) -> ColumnElement[float]:

@@ -94,6 +94,16 @@ def test_a_pulse_is_felt_of_those_who_wait_for_their_turn_too(world: Any, sandbo
     assert kept(world, anna).poll_not_before_at is None
 
 
+def test_a_poll_and_a_pulse_of_one_tick_look_at_different_sources(world: Any, source: Any, sandbox: Any) -> None:
+    anna, ben = source("anna", 3), source("ben", 3)
+    feel(world)
+    world.clock.advance(120)
+    assert feel(world, limit=1) == 0
+    felt = max((anna, ben), key=lambda each: kept(world, each).pulsed_at)
+    [polled] = poll(world, limit=1)
+    assert {felt.id, polled} == {anna.id, ben.id}
+
+
 @pytest.mark.parametrize(("call", "ask"), [(POLL, poll), (PULSE, feel)])
 def test_turns_leave_some_calls_for_repeats_and_further_pages(world: Any, source: Any, call: str, ask: Any) -> None:
     source("anna", 3)

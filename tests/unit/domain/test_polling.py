@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from statistics import fmean
@@ -117,6 +118,12 @@ def test_a_longer_wait_never_costs_a_turn(sources: list[Waiting]) -> None:
             for each in sources
         ]
         assert choose(waits_on, 1, 1e9) == [first]
+
+
+def test_a_look_of_another_kind_puts_a_poll_off_and_not_for_ever() -> None:
+    just_felt, not_felt = Waiting("felt", 1.0, 10.0, unpolled_seconds=299.0), Waiting("not", 1.0, 60.0)
+    assert choose([just_felt, not_felt], 1, 300.0) == ["not"]
+    assert choose([replace(just_felt, unpolled_seconds=300.0), not_felt], 1, 300.0) == ["felt"]
 
 
 # --------------------------------------------------------------------------------------------------------- over a while
