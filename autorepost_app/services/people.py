@@ -86,6 +86,8 @@ def settle_absent(house: House, scope: TenantScope, publication_id: str) -> Publ
             publications.looked(session, row.id, doubt.epoch)
     with house.db.tenant(scope) as session:
         row = _in_review(session, publication_id)
+        if row.attempt_id != loaded.attempt.id:  # sent again meanwhile: what was seen says nothing about that send
+            raise _moved_on()
         if found is not None:
             publications.record(session, row, found)
         live = publications.live_evidence(session, row.id)
@@ -168,6 +170,10 @@ def _too_late(row: Publication) -> UserError:
     )
 
 
+def _moved_on() -> UserError:
+    return UserError("It has moved on in the meantime.", remedy="Reload the page and look again.", field="publication")
+
+
 def _said(house: House, scope: TenantScope, kind: EvidenceKind, proof: str, url: str | None = None) -> Proof:
     return Proof(kind, "person", proof, house.clock(), url=url, detail=scope.actor)
 
@@ -188,9 +194,7 @@ def _move(
             session, name, row, now=house.clock(), proof=proof, lease_owner=None, lease_until=None, **changes
         )
     except MoveLost:
-        raise UserError(
-            "It has moved on in the meantime.", remedy="Reload the page and look again.", field="publication"
-        ) from None
+        raise _moved_on() from None
     ledger.tell(
         session,
         tenant_id=row.tenant_id,

@@ -218,6 +218,7 @@ class _Sending:
     # ------------------------------------------------------------------------------------------------------- commit
 
     def _commit(self, destination: Destination, delivery: Delivery) -> None:
+        restores.notice(self.house, self.scope)  # staging takes long: the lease may be one of before a restore (R7)
         times, now = self.house.times, self.house.clock()
         window = deliveries.Window.opens_now(times.window_seconds, times.exchange_seconds)
         with self.house.db.system(self.scope) as session:

@@ -182,10 +182,11 @@ class _Reading:
                 self._undecided(session, reason)
 
     def _absence_counts(self, session: Session) -> bool:
+        """Judged by when the look began: what landed while this reader slept after it was not seen."""
         if self.doubt is not None:
-            return restores.absence_counts(self.house, session, self.spec, self.row, self.doubt)
+            return restores.absence_counts(self.house, session, self.spec, self.row, self.doubt, self.began_at)
         quiet_at = self.house.times.quiet_at(self.sent_at, self.spec.reconcile.request_lifetime_seconds)
-        return self.spec.key_kind is not KeyKind.EVIDENCE_ONLY and self.house.clock() >= quiet_at
+        return self.spec.key_kind is not KeyKind.EVIDENCE_ONLY and self.began_at >= quiet_at
 
     def _sent_too_often(self, session: Session) -> bool:
         """A platform that swallows every send and never shows it is not to be fed for ever."""

@@ -159,12 +159,14 @@ def search(house: House, scope: SystemScope, loaded: Loaded, doubt: Doubt) -> Fi
     return finding
 
 
-def absence_counts(house: House, session: Session, spec: DestinationSpec, row: Publication, doubt: Doubt) -> bool:
-    """Whether not finding it allows a send: no forgotten request can still be alive, and where a list can hide a post
-    for long, it was not due before the restore either."""
+def absence_counts(
+    house: House, session: Session, spec: DestinationSpec, row: Publication, doubt: Doubt, looked_at: datetime
+) -> bool:
+    """Whether not finding it at `looked_at` allows a send: no forgotten request was alive any more, and where a list
+    can hide a post for long, it was not due before the restore either."""
     quiet_at = house.times.quiet_at(doubt.restored_at, spec.reconcile.request_lifetime_seconds)
     due_before = _first_due_at(session, row, doubt) <= doubt.restored_at
-    return house.clock() >= quiet_at and not (spec.key_kind is KeyKind.EVIDENCE_ONLY and due_before)
+    return looked_at >= quiet_at and not (spec.key_kind is KeyKind.EVIDENCE_ONLY and due_before)
 
 
 def _first_due_at(session: Session, row: Publication, doubt: Doubt) -> datetime:
