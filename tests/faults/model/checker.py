@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from model.steps import RESTORED, steps, still_possible
-from model.world import Restore, Rules, Step, World, about_to_send, canonical, first, key
+from model.steps import steps
+from model.surroundings import RESTORED
+from model.world import Restore, Rules, Step, World, about_to_send, canonical, first, key, still_possible
 
 from autorepost_app.domain.publications import FINAL, State
 

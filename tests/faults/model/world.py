@@ -168,6 +168,11 @@ def in_flight(world: World) -> list[int]:
     return [*world.zombies, *(each.handle for each in world.processes if each.request == "flying")]
 
 
+def still_possible(world: World) -> bool:
+    """Whether a request in flight can still make a post."""
+    return any(handle not in world.dead for handle in in_flight(world))
+
+
 def about_to_send(rules: Rules, world: World) -> list[int]:
     """The handles of processes that hold an intent and may still send."""
     armed = (each for each in world.processes if each.at is At.INTENDED)
