@@ -39,6 +39,7 @@ from autorepost_app.services import deliveries, fetch, publish, workspaces
 
 CLIP = Path(__file__).parents[3] / "autorepost_app" / "cli" / "clip.mp4"
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SENDS = {("POST", "tweets"), ("POST", "media_publish")}
 PLENTY = {
     "instagram": {"processing_seconds": 0.0},
     "tiktok": {"calls_per_minute": 1_000_000},
@@ -99,8 +100,8 @@ class Killed(BaseException):
 
 @dataclass
 class Moments:
-    """Strikes a worker at the n-th moment of a kind: a call "leaves" or was "answered", a transaction "commits" or is
-    "committed" although nobody heard so."""
+    """Strikes a worker at the n-th moment of a kind: a call "leaves" or was "answered", the one that publishes goes
+    "out" or is "through", a transaction "commits" or is "committed" although nobody heard so."""
 
     worker: int = field(default_factory=threading.get_ident)
     where: str = ""
@@ -129,17 +130,26 @@ class Moments:
         self._strike()
 
 
+def publishes(request: httpx.Request) -> bool:
+    """Whether this is the one call of its platform that may make a post: for YouTube, the one with the last byte."""
+    _, _, span = request.headers.get("content-range", "").partition(" ")
+    last, _, total = span.partition("-")[2].partition("/")
+    is_last_part = total.isdigit() and last == str(int(total) - 1)
+    return is_last_part or (request.method, request.url.path.split("/")[-1]) in SENDS
+
+
 @pytest.fixture
 def moments(monkeypatch: pytest.MonkeyPatch) -> Iterator[Moments]:
     found, send = Moments(), httpx.Client.send
 
     def sending(client: httpx.Client, request: httpx.Request, **more: Any) -> httpx.Response:
         where = f"{request.method} {request.url.path}"
-        counts = "oauth" not in where  # a token is renewed under a lock that a sleeper would keep for ever
-        if counts and found.has_come("leaves", where):
+        if "oauth" in where:  # a token is renewed under a lock that a sleeper would keep for ever
+            return send(client, request, **more)
+        if found.has_come("leaves", where) or (publishes(request) and found.has_come("out", where)):
             found.strike()
         response = send(client, request, **more)
-        if counts and found.has_come("answered", where):
+        if found.has_come("answered", where) or (publishes(request) and found.has_come("through", where)):
             found.strike()
         return response
 

@@ -98,20 +98,17 @@ class Mishap:
         return f"sleeps for {self.sleeps_seconds} s" + (" while the database restarts" if self.database_dies else "")
 
 
-calls, commits = st.sampled_from(["leaves", "answered"]), st.sampled_from(["commits", "committed"])
-falling_asleep = st.builds(
-    Mishap,
-    calls,
-    st.integers(1, 5),
-    st.sampled_from([30, 130, 900, 7200, 90_000]),
-    st.sampled_from([False] * 9 + [True]),
+calls = st.one_of(
+    st.tuples(st.sampled_from(["leaves", "answered"]), st.integers(1, 5)),
+    st.tuples(st.sampled_from(["out", "through"]), st.just(1)),
 )
-mishaps = st.one_of(
-    st.none(),
-    st.builds(Mishap, calls, st.integers(1, 5)),
-    st.builds(Mishap, commits, st.integers(2, 24), st.just(0), st.booleans()),
-    falling_asleep,
-)
+commits = st.tuples(st.sampled_from(["commits", "committed"]), st.integers(2, 24))
+naps = st.tuples(st.sampled_from([30, 130, 900, 7200, 90_000]), st.sampled_from([False] * 9 + [True]))
+falling_asleep = st.builds(lambda moment, nap: Mishap(*moment, *nap), calls, naps)
+dying = st.builds(lambda moment: Mishap(*moment), calls | commits)
+losing_the_database = st.builds(lambda moment: Mishap(*moment, database_dies=True), commits)
+at_the_send = st.sampled_from(sorted(AT_THE_SEND))
+mishaps = st.one_of(st.none(), dying, falling_asleep, losing_the_database)
 
 
 def step(weight: int, **drawn: st.SearchStrategy[Any]) -> Callable[[Any], Any]:
@@ -158,7 +155,7 @@ class Histories(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------------------ the creator
 
-    @initialize(number=st.integers(1, 2), prepared=st.booleans())
+    @initialize(number=st.integers(1, 2), prepared=st.sampled_from([True, True, False]))
     @told
     def begins(self, number: int, prepared: bool) -> None:
         for _ in range(number):
@@ -209,26 +206,27 @@ class Histories(RuleBasedStateMachine):
         self.tell(f"{len(waiting)} publications get their files.")
         return waiting
 
-    @step(8, which=st.integers(0, 11), first=st.booleans(), patient=st.booleans(), mishap=mishaps)
+    @step(4, which=st.integers(0, 11), first=st.booleans(), mishap=mishaps)
     @told
-    def worker_publishes(self, which: int, first: bool, patient: bool, mishap: Mishap | None) -> Collection[str]:
+    def worker_stages(self, which: int, first: bool, mishap: Mishap | None) -> Collection[str]:
+        row = self._pick(which, {State.READY, State.STAGING})
+        return () if row is None else self._work(row, publish_one, first, mishap)
+
+    @step(12, which=st.integers(0, 11), first=st.booleans(), fault=st.none() | at_the_send, mishap=mishaps)
+    @told
+    def worker_sends(self, which: int, first: bool, fault: str | None, mishap: Mishap | None) -> Collection[str]:
+        """The platform's own waits are over: what is due goes out now."""
         row = self._pick(which, {State.READY, State.STAGING})
         if row is None:
             return ()
-        if patient:
+        if fault is not None:
+            self._arm(row.platform, COMMITS[row.platform], fault, **AT_THE_SEND[fault])
+        self._wait_for([row])
+        if row.platform == "instagram" and row.state == State.READY:
+            publish_one(self._worker(first), row.id)
+            row = next(each for each in self.truth.rows() if each.id == row.id)
             self._wait_for([row])
         return self._work(row, publish_one, first, mishap)
-
-    @step(8, which=st.integers(0, 11), first=st.booleans(), mishap=st.none() | falling_asleep)
-    @told
-    def worker_sends_what_is_staged(self, which: int, first: bool, mishap: Mishap | None) -> Collection[str]:
-        """The platforms' own waits are over: what is due goes out now."""
-        row = self._pick(which, {State.READY, State.STAGING})
-        if row is None:
-            return ()
-        touched = set(self._work(row, publish_one, True, None))
-        self._wait_for([row])
-        return touched | set(self._work(row, publish_one, first, mishap))
 
     @step(6, which=st.integers(0, 11), first=st.booleans(), mishap=mishaps)
     @told
@@ -306,13 +304,6 @@ class Histories(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------- platforms, time, machines
 
-    @step(6, platform=st.sampled_from(DESTINATIONS), fault=st.sampled_from(sorted(AT_THE_SEND)))
-    @told
-    def send_will_fail(self, platform: str, fault: str) -> Collection[str]:
-        self._arm(platform, COMMITS[platform], fault, **AT_THE_SEND[fault])
-        self.hurried |= fault == "slow"
-        return ()
-
     @step(2, where=st.sampled_from(STAGES), fault=st.sampled_from(BEFORE_IT))
     @told
     def staging_will_fail(self, where: tuple[str, str], fault: str) -> Collection[str]:
@@ -328,6 +319,7 @@ class Histories(RuleBasedStateMachine):
 
     def _arm(self, platform: str, call: str, fault: str, **more: Any) -> None:
         self.world.sandbox.fault(platform, call, fault, account=self.world.sandbox.handle, **more)
+        self.hurried |= fault == "slow"
         if fault == "token_revoked":
             self.truth.blind.add(platform)
         self.tell(f"{platform} will answer the next {call} with {fault}{more or ''}.")
@@ -447,10 +439,7 @@ class Histories(RuleBasedStateMachine):
         """Everything heals; what has begun comes to rest, and nothing appears after that."""
         self.tell("Everything heals, and time goes on.")
         self.world.sandbox.control("DELETE", "/faults")
-        for world in self.worlds:
-            for each in connect.connections_of(world.house, world.scope):
-                if each.status != ConnectionStatus.ACTIVE:
-                    world.connect_again(each.platform)
+        self._connect_what_is_not()
         self.world.detect()
         created = {post["id"]: datetime.fromisoformat(post["created_at"]) for post in self.posts}
         self.truth.assert_all_found(created)
@@ -462,12 +451,20 @@ class Histories(RuleBasedStateMachine):
         while moving := [row for row in self.truth.rows() if State(row.state) not in AT_REST]:
             said = [f"{self.truth.name(row)}: {row.state}, {row.waiting_for}" for row in moving]
             assert self.world.clock() < end, f"no rest in sight: {said}"
+            self._connect_what_is_not()
             self._wait_for(moving)
             if any(row.state in (State.DETECTED, State.PREPARING) for row in moving):
                 self._bring_files()
             for row in moving:
                 self._go_on(row)
             self.truth.look(None)
+
+    def _connect_what_is_not(self) -> None:
+        """People do as they are asked; a grant that died unnoticed shows only with its next use."""
+        for world in self.worlds:
+            for each in connect.connections_of(world.house, world.scope):
+                if each.status != ConnectionStatus.ACTIVE:
+                    world.connect_again(each.platform)
 
     def _go_on(self, row: Publication) -> None:
         if row.state in (State.READY, State.STAGING):
