@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from autorepost_app.domain.errors import PlatformFault, TryAgain
 from autorepost_app.platform_kit.http import Api, describe, new_client, without_secrets
 from autorepost_app.platform_kit.protocol import NotDone, SendTooLate, Unknown
+from autorepost_app.platform_kit.punctual import PunctualTransport, exchange
 
 SECRET = "s3cr3t-t0ken"
 
@@ -239,6 +247,61 @@ def test_a_file_that_comes_too_slowly_from_our_store_leaves_it_open_what_was_see
 
     with peer(sipping) as url:
         assert isinstance(send_to(url, Window(timeout_seconds=0.1), stalling()), Unknown)
+
+
+def never_answering(connection: socket.socket, goes_on: Drop) -> None:
+    connection.recv(65536)
+    while goes_on():
+        """Nothing is said."""
+
+
+def test_no_single_step_may_take_longer_than_what_is_left_of_the_whole() -> None:
+    with peer(never_answering) as url, new_client(30.0) as client:
+        began = time.monotonic()
+        with exchange(0.2, lambda: None), pytest.raises(httpx.ReadTimeout):
+            client.get(url)
+        assert time.monotonic() - began < 2, "a step by itself would be given half a minute"
+
+
+@pytest.fixture
+def encrypted(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's side and a client's side of TLS that trust each other for this machine."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")]), datetime.now(UTC)
+    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
+    certificate = made.add_extension(here, critical=False).sign(key, hashes.SHA256())
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "both.pem").write_bytes(secret + pem)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(tmp_path / "both.pem")
+    return server, ssl.create_default_context(cadata=pem.decode())
+
+
+@pytest.mark.parametrize("slow", ["headers", "request"])
+def test_an_exchange_ends_with_its_window_behind_encryption_too(
+    encrypted: tuple[ssl.SSLContext, ssl.SSLContext], slow: str
+) -> None:
+    server, trusting = encrypted
+    inside, content = {
+        "headers": (dripping(b"HTTP/1.1 200 OK\r\nX-Slow: "), b""),
+        "request": (sipping, bytes(32 << 20)),
+    }[slow]
+
+    def behave(connection: socket.socket, goes_on: Drop) -> None:
+        with server.wrap_socket(connection, server_side=True) as wrapped:
+            inside(wrapped, goes_on)
+
+    with peer(behave) as url, httpx.Client(transport=PunctualTransport(trusting, httpx.Limits())) as client:
+        api = Api(client, url.replace("http:", "https:"), "There")
+        began = time.monotonic()
+        outcome = api.commit(client.build_request("POST", api.url("/posts"), content=content), Window(False, 0.5))
+        took = time.monotonic() - began
+    assert isinstance(outcome, Unknown)
+    assert took < 2.5
 
 
 @dataclass

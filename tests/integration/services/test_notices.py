@@ -21,6 +21,7 @@ from autorepost_app.domain.errors import PlatformFault
 from autorepost_app.platform_kit.protocol import AppCredentials, Hook, Notice, NoticeKind
 from autorepost_app.platform_kit.signatures import signed_request
 from autorepost_app.services import connect, notices, record, tokens
+from autorepost_app.web import hooks
 from autorepost_app.web.hooks import BODY_BYTES
 
 
@@ -159,6 +160,17 @@ def test_a_caller_that_hangs_up_in_the_middle_leaves_nothing(world: Any, caller:
         connection.sendall(b"POST /webhooks/x HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhalf")
     assert caller.tell("other", "somebody").status_code == 200
     assert kept(world) == 1
+
+
+def test_a_caller_that_never_ends_its_body_is_let_go(
+    world: Any, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hooks, "_BODY_SECONDS", 0.2)
+    port = httpx.URL(caller.base_url).port
+    with socket.create_connection(("127.0.0.1", port or 0), timeout=10) as connection:
+        connection.sendall(b"POST /webhooks/x HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhalf")
+        assert connection.recv(1024).startswith(b"HTTP/1.1 408")
+    assert kept(world) == 0
 
 
 def test_a_platform_whose_registration_is_missing_is_asked_to_come_again(world: Any, caller: Caller) -> None:

@@ -202,6 +202,20 @@ def test_a_page_we_have_no_role_on_is_passed_over(visit: Callable[..., Visit], s
     assert (connected.account.external_id, connected.tokens.access_token) == ("179", "EAA3")
 
 
+def test_an_account_is_found_behind_the_first_hundred_pages(visit: Callable[..., Visit], shared: Any) -> None:
+    here = visit("facebook")
+    tokens = here.exchange(here.code())
+    more = {"next": "https://graph/next?access_token=EAA", "cursors": {"after": "c1"}}
+    rows = [{"id": str(n), "name": f"Page {n}", "access_token": "EAA"} for n in range(100)]
+    shared.fault("accounts.list", "error", status=200, body={"data": rows, "paging": more})
+    last = {"id": "101", "access_token": "EAA3", "instagram_business_account": {"id": "179", "username": "ours"}}
+    shared.fault("accounts.list", "error", status=200, body={"data": [last]})
+
+    [connected] = here.accounts(tokens)
+
+    assert connected.account.external_id == "179"
+
+
 # -------------------------------------------------------------------------------------------------------------- renewal
 
 

@@ -300,6 +300,14 @@ def test_a_clock_that_is_off_changes_no_life_of_a_token(tiktok, reach, days):
         assert abs(each.issued_at - utc_now() - timedelta(days=days)) < timedelta(seconds=30)
 
 
+def test_a_life_is_counted_from_before_a_slow_answer(tiktok):
+    """Counted from when the answer came, a token would be thought to live longer than it does."""
+    tokens = tiktok.connect().tokens
+    tiktok.fault("token.refresh", "slow", seconds=0.3)
+    renewed = tiktok.parts.authoriser.refresh(login="default", tokens=tokens)
+    assert utc_now() - renewed.issued_at >= timedelta(seconds=0.3)
+
+
 def test_a_redirect_address_other_than_the_registered_is_for_the_operator(tiktok):
     code = tiktok.come_back()["code"]
     verdict = refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -84,6 +85,19 @@ def test_a_cover_at_an_address_that_is_not_tiktoks_is_left_alone(tiktok, tmp_pat
     [post] = tiktok.parts.source.list_posts(grant).posts
     downloaded = tiktok.parts.source.download(grant, replace(post, cover_url=address), tmp_path / "original", quietly)
     assert downloaded.cover is None
+
+
+def test_a_cover_that_would_come_unencrypted_from_elsewhere_is_not_asked_for(tiktok, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.setblocking(False)
+        address = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/cover.jpeg"
+        grant = tiktok.grant()
+        tiktok.post()
+        [post] = tiktok.parts.source.list_posts(grant).posts
+        downloaded = tiktok.parts.source.download(grant, replace(post, cover_url=address), tmp_path / "o", quietly)
+        assert downloaded.cover is None
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
 
 
 def test_a_target_with_template_characters_in_its_name_is_taken_literally(tiktok, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import threading
 import time
@@ -48,6 +49,18 @@ def test_a_delivery_as_tiktok_prints_it_disconnects_its_account():
     assert (notice.kind, notice.account) == (NoticeKind.DISCONNECTED, "open-1")
     assert notice.at == datetime.fromtimestamp(1615338610, UTC)
     assert notice.detail == "authorization.removed: permission ended by the creator, in TikTok's settings"
+
+
+def test_how_much_of_a_signature_was_guessed_is_not_told_by_the_time_it_takes(monkeypatch):
+    compared = []
+
+    def watched(one, other):
+        compared.append(bytes(one))
+        return one == other
+
+    monkeypatch.setattr(hmac, "compare_digest", watched)
+    read()
+    assert compared == [KNOWN["header"].rpartition("s=")[2].encode()]
 
 
 @pytest.mark.parametrize(

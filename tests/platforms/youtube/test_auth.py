@@ -266,7 +266,11 @@ def test_a_refresh_token_that_does_come_is_kept(control: Any, connect: Connect, 
     before = connect("ada").tokens
     body = {"access_token": "ya29.new", "expires_in": 3599, "refresh_token": "1//0new"}
     control.fault("token.refresh", "error", status=200, body=body)
-    assert parts.authoriser.refresh(login="default", tokens=before).refresh_token == "1//0new"
+    after = parts.authoriser.refresh(
+        login="default", tokens=replace(before, refresh_expires_at=utc_now() + timedelta(days=1))
+    )
+    assert after.refresh_token == "1//0new"
+    assert after.refresh_expires_at is None, "when the old one would have ended says nothing about the new one"
 
 
 def test_a_first_reply_without_lasting_permission_is_not_taken(control: Any, connect: Connect) -> None:
