@@ -328,7 +328,8 @@ class Publication(Base):
     """The promise to put one post on one destination, once. Unique across tenants by external ids.
 
     `publish_at` is when the rule wants it public, `due_at` when there is next something to do about it. `waiting_for`
-    is what it waits for, in the tenant's words. `looked_epoch` is the newest restore epoch in which it cannot have been
+    is what it waits for, in the tenant's words; `cause` is the code of the verdict behind that, or behind `reason`, by
+    which those that wait for the same are grouped. `looked_epoch` is the newest restore epoch in which it cannot have been
     sent without our knowing. `finish_at` is when there is next something to finish, once it is published.
     """
 
@@ -347,6 +348,7 @@ class Publication(Base):
             name="publications_identity_key",
         ),
         Index("publications_due_idx", "state", "due_at"),
+        Index("publications_cause_idx", "tenant_id", "state", "platform", "cause"),
         Index("publications_newest_idx", "tenant_id", text("created_at desc")),
         Index(None, "post_id"),
         Index(None, "connection_id"),
@@ -375,6 +377,7 @@ class Publication(Base):
     waiting_for: Mapped[str] = mapped_column(default="", server_default="")
     reason: Mapped[str] = mapped_column(default="", server_default="")
     remedy: Mapped[str] = mapped_column(default="", server_default="")
+    cause: Mapped[str] = mapped_column(default="", server_default="")
     faults: Mapped[int] = mapped_column(default=0, server_default="0")
 
     template: Mapped[str]
@@ -501,6 +504,25 @@ class Allowance(Base):
     granted: Mapped[int | None]
     closed_until: Mapped[datetime | None]
     told_at: Mapped[datetime]
+
+
+class Circuit(Base):
+    """A platform, or one account of it (`account` not empty), that has not answered lately.
+
+    `faults` in a row since its last success; while `opened_at` is set nothing is sent there before `probe_at`, and then
+    by one worker only. `openings` in a row make the waits longer. `last_account` had the last fault.
+    """
+
+    __tablename__ = "circuits"
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    account: Mapped[str] = mapped_column(primary_key=True)
+    faults: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_account: Mapped[str] = mapped_column(default="", server_default="")
+    opened_at: Mapped[datetime | None]
+    probe_at: Mapped[datetime | None]
+    openings: Mapped[int] = mapped_column(default=0, server_default="0")
+    text: Mapped[str] = mapped_column(default="", server_default="")
+    detail: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class Notice(Base):
