@@ -329,8 +329,8 @@ class Publication(Base):
 
     `publish_at` is when the rule wants it public, `due_at` when there is next something to do about it. `waiting_for`
     is what it waits for, in the tenant's words; `cause` is the code of the verdict behind that, or behind `reason`, by
-    which those that wait for the same are grouped. `looked_epoch` is the newest restore epoch in which it cannot have been
-    sent without our knowing. `finish_at` is when there is next something to finish, once it is published.
+    which those that wait for the same are grouped. `looked_epoch` is the newest restore epoch in which it cannot have
+    been sent without our knowing. `finish_at` is when there is next something to finish, once it is published.
     """
 
     __tablename__ = "publications"
