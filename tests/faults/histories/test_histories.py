@@ -71,6 +71,13 @@ AT_THE_SEND: dict[str, dict[str, Any]] = {
     "token_revoked": {},
 }
 BEFORE_IT = ("refuse", "reset_mid_body", "commit_then_reset", "read_error", "processing_failed", "token_revoked")
+STAGES_AND_FAULTS = [
+    (*where, fault)
+    for where in STAGES
+    for fault in BEFORE_IT
+    # YouTube looks at a video only once it is a video: what it then makes of it is no matter of the send
+    if (where[0], fault) != ("youtube", "processing_failed")
+]
 AFTER_IT: dict[str, dict[str, Any]] = {
     "read_error": {"count": 3},
     "read_lag": {"seconds": 900, "count": 3},
@@ -304,10 +311,10 @@ class Histories(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------------------------- platforms, time, machines
 
-    @step(2, where=st.sampled_from(STAGES), fault=st.sampled_from(BEFORE_IT))
+    @step(2, what=st.sampled_from(STAGES_AND_FAULTS))
     @told
-    def staging_will_fail(self, where: tuple[str, str], fault: str) -> Collection[str]:
-        self._arm(*where, fault)
+    def staging_will_fail(self, what: tuple[str, str, str]) -> Collection[str]:
+        self._arm(*what)
         return ()
 
     @step(2, where=st.sampled_from(READS), fault=st.sampled_from(sorted(AFTER_IT)))
