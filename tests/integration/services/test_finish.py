@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from PIL import Image
@@ -74,6 +75,43 @@ def test_what_cannot_be_done_for_a_day_becomes_a_note_to_the_creator(live: Any, 
     assert note.startswith("YouTube: what was left to do was given up after a day")
     row = live.publication("youtube")
     assert (row.state, row.finish_at) == (State.PUBLISHED, None)
+
+
+def test_a_channel_to_be_connected_again_is_tried_by_the_hour_and_gets_its_cover_afterwards(
+    live: Any, sandbox: Any
+) -> None:
+    sandbox.control("DELETE", f"/accounts/youtube/{sandbox.handle}/grants")
+    go_on(live)
+    wait = live.publication("youtube").finish_at - live.clock()
+    assert timedelta(minutes=55) < wait <= timedelta(hours=1)
+
+    live.connect_again("youtube")
+    for _ in range(5):
+        live.clock.advance(3600)
+        go_on(live)
+    assert sandbox.calls_now("youtube", "thumbnails.set") == 1
+    assert notes(live) == []
+
+
+def test_a_step_for_which_the_day_has_no_room_waits_for_the_next_day(live: Any, sandbox: Any) -> None:
+    sandbox.fault("youtube", "videos.list", "quota_used_up")
+    go_on(live)
+    row = live.publication("youtube")
+    assert (row.finish_at.astimezone(ZoneInfo("America/Los_Angeles")).time(), row.state) == (time(), State.PUBLISHED)
+
+
+def test_a_step_that_breaks_is_told_loudly_and_comes_again(live: Any, sandbox: Any) -> None:
+    nonsense = {"error": {"errors": [{"reason": "never heard of"}]}}
+    sandbox.fault("youtube", "videos.list", "error", status=418, body=nonsense)
+    with pytest.raises(ExceptionGroup, match="steps that broke"):
+        go_on(live)
+    row = live.publication("youtube")
+    assert (row.state, row.finish_at > live.clock()) == (State.PUBLISHED, True)
+
+    for _ in range(5):
+        live.clock.advance(301)
+        go_on(live)
+    assert sandbox.calls_now("youtube", "thumbnails.set") == 1
 
 
 def test_two_ticks_at_once_take_a_step_once(live: Any) -> None:

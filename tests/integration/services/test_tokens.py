@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from autorepost_app.domain.connections import ConnectionStatus
-from autorepost_app.domain.errors import PlatformFault, Reconnect
+from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect
 from autorepost_app.domain.publications import State
 from autorepost_app.persistence import connections
 from autorepost_app.services import connect, record, tokens
@@ -74,6 +74,23 @@ def test_a_refresh_that_fails_in_passing_ahead_of_the_end_harms_nobody(world: An
 
     assert grant(world, x) == old
     assert grant(world, x) != old
+
+
+def test_a_refresh_that_our_operator_must_mend_is_told_while_the_old_token_still_serves(
+    world: Any, sandbox: Any
+) -> None:
+    x = world.connect("x")
+    world.clock.advance(X_LIFE * 0.95)
+    body = {"error": "invalid_client", "error_description": "client secret"}
+    sandbox.fault("x", "token.refresh", "error", status=401, body=body)
+
+    with pytest.raises(PlatformFault) as caught:
+        grant(world, x)
+
+    assert isinstance(caught.value.verdict, Operator)
+    assert row_of(world, x).status == ConnectionStatus.ACTIVE
+    assert asked_to_reconnect(world) == 0
+    assert grant(world, x)
 
 
 def test_a_refresh_that_fails_in_passing_after_the_end_waits_and_asks_nobody(

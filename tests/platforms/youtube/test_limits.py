@@ -175,3 +175,9 @@ def test_our_marker_always_finds_room_beside_fitted_tags(text: PostText, marker:
 def test_a_marker_longer_than_its_room_pushes_out_tags_never_itself() -> None:
     sent = with_marker(["x" * 400, "y"], "m" * 200)
     assert sent == ["m" * 200, "y"]
+
+
+@pytest.mark.parametrize(("letters", "kept"), [(489, True), (490, False)])
+def test_the_tags_with_our_marker_fill_youtubes_500_characters_and_no_more(letters: int, kept: bool) -> None:
+    tags = with_marker(["t" * letters], "marker-ten")
+    assert tags == ["marker-ten", *(["t" * letters] if kept else [])]
