@@ -335,6 +335,34 @@ def test_of_a_deleted_person_nothing_but_the_id_that_was_told_is_kept(
     assert "1 connection was ended" in httpx.get(again["url"]).text
 
 
+def test_a_notice_that_breaks_waits_and_those_behind_it_do_not(
+    world: Any, caller: Caller, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = {key: world.connect(key) for key in ("x", "tiktok")}
+    caller.tell("disconnected", made["x"].external_account_id)
+    hook = Hook("", lambda *_: Notice(NoticeKind.DISCONNECTED, "k", made["tiktok"].external_account_id, world.clock()))
+    notices.receive(world.house, world.system, "tiktok", hook, {}, b"")
+    manifests = world.house.platforms.manifests
+    broken = manifests.pop("x")
+
+    assert caller.work() == 1
+    assert row_of(world, made["tiktok"]).status == ConnectionStatus.NEEDS_RECONNECT
+    assert row_of(world, made["x"]).status == ConnectionStatus.ACTIVE
+    assert "could not be worked on" in caplog.text
+
+    manifests["x"] = broken
+    assert caller.work() == 1
+    assert row_of(world, made["x"]).status == ConnectionStatus.NEEDS_RECONNECT
+
+
+def test_a_person_reads_in_how_many_places_they_were_deleted(world: Any, other_tenant: Any, caller: Caller) -> None:
+    x = world.connect("x")
+    other_tenant.connect_again("x")
+    answer = caller.tell("delete_everything", x.external_account_id, path="/deletion").json()
+    caller.work()
+    assert "2 connections were ended" in httpx.get(answer["url"]).text
+
+
 def test_the_same_wish_gets_the_same_code(world: Any, caller: Caller) -> None:
     x = world.connect("x")
     body = caller.signed("delete_everything", x.external_account_id)
