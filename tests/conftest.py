@@ -378,6 +378,16 @@ class World:
             self.step(row)
         return row
 
+    def step_to_rest(self, publication_id: str) -> Publication:
+        """One publication by itself, checked against its own account after each step."""
+        for _ in range(60):
+            row = self.row(publication_id)
+            self.assert_invariants(publication_id)
+            if not self.in_motion(row):
+                return row
+            self.step(row)
+        raise AssertionError(f"{row.platform} does not come to rest: {row.state} {row.waiting_for}")
+
     def in_motion(self, row: Publication) -> bool:
         return State(row.state) not in FINAL | {State.NEEDS_REVIEW, State.DETECTED, State.PREPARING}
 

@@ -140,6 +140,7 @@ def wake(session: Session, connection_id: str, now: datetime) -> None:
         .values(
             due_at=case((fetches, now), else_=func.greatest(Publication.publish_at, now)),
             waiting_for="",
+            cause="",
         )
     )
 
@@ -158,12 +159,12 @@ def waiting_for_files(session: Session, platform: str) -> int:
 def wake_post(session: Session, post_id: str, now: datetime) -> None:
     """What waited for the file of that post is due now."""
     waiting = (Publication.post_id == post_id, Publication.state == State.PREPARING)
-    session.execute(update(Publication).where(*waiting).values(due_at=now, waiting_for=""))
+    session.execute(update(Publication).where(*waiting).values(due_at=now, waiting_for="", cause=""))
 
 
 def wake_waiting_for_files(session: Session, platform: str, now: datetime) -> int:
     """Makes them due now; how many publications."""
-    statement = update(Publication).where(_without_files(platform)).values(due_at=now, waiting_for="")
+    statement = update(Publication).where(_without_files(platform)).values(due_at=now, waiting_for="", cause="")
     return len(session.execute(statement.returning(Publication.id)).all())
 
 
@@ -257,6 +258,7 @@ def claim(session: Session, publication_id: str, *, owner: str, now: datetime, l
         lease_until=now + timedelta(seconds=lease_seconds),
         attempt_id=attempt_id,
         waiting_for="",
+        cause="",
     )
     return Lease(publication.id, publication.tenant_id, owner, epoch, attempt_id)
 

@@ -51,7 +51,14 @@ def repeat(house: House, scope: TenantScope, publication_id: str) -> Publication
         if publications.live_evidence(session, row.id) is not None:
             raise UserError("There is proof that it is live.", remedy="Reload the page.", field="publication")
         name = "repeat" if row.fingerprint else "repeat_prepare"
-        changes: dict[str, Any] = {"due_at": house.clock(), "faults": 0, "reason": "", "remedy": "", "waiting_for": ""}
+        changes: dict[str, Any] = {
+            "due_at": house.clock(),
+            "faults": 0,
+            "reason": "",
+            "remedy": "",
+            "waiting_for": "",
+            "cause": "",
+        }
         return _move(house, session, scope, name, row, "will be tried again.", **changes)
 
 
@@ -158,7 +165,7 @@ def _last_look(house: House, loaded: Loaded, before: Sequence[Attempt], doubt: D
 
 def _send_again(house: House, session: Session, scope: TenantScope, row: Publication) -> Publication:
     proof = _said(house, scope, EvidenceKind.ABSENT, "a person has looked and it is not there")
-    changes: dict[str, Any] = {"due_at": house.clock(), "faults": 0, "reason": "", "waiting_for": ""}
+    changes: dict[str, Any] = {"due_at": house.clock(), "faults": 0, "reason": "", "waiting_for": "", "cause": ""}
     return _move(house, session, scope, "review_absent", row, "is sent again.", proof=proof, **changes)
 
 

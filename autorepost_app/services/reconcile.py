@@ -20,8 +20,11 @@ from autorepost_app.persistence.publications import Lease, MoveLost, Proof
 from autorepost_app.platform_kit.protocol import Absent, Finding, KeyKind, Live, Undecided
 from autorepost_app.services import deliveries, reads, restores, tokens
 from autorepost_app.services.house import House
+from autorepost_app.services.outcomes import UNCLEAR
 
 MOST_SENDS: Final = 4
+UNREAD_GIVE_UP_SECONDS: Final = 24 * 3600.0
+"""A day after the send a person decides, also where no read came through in all that time."""
 _READING: Final = (State.UNKNOWN, State.RECONCILING)
 _LIVE_AFTER_ALL: Final = {
     State.NEEDS_REVIEW: "review_found",
@@ -91,6 +94,7 @@ def _heed(house: House, session: Session, row: Publication, seen: Evidence, now:
         reason="",
         remedy="",
         waiting_for="",
+        cause="",
     )
 
 
@@ -124,6 +128,7 @@ class _Reading:
             self.seen_live = publications.live_evidence(session, lease.publication_id)
             self.doubt = restores.doubt_of(session, self.loaded.row)
         self.row = self.loaded.row
+        self.read_failed = False
         self.sent_at: datetime = self.row.last_sent_at or self.row.state_at
         if self.doubt is not None:  # what was forgotten may have been sent until then
             self.sent_at = self.doubt.restored_at
@@ -150,6 +155,7 @@ class _Reading:
         try:
             return self._ask_and_search()
         except PlatformFault as fault:
+            self.read_failed = True
             if isinstance(fault.verdict, Reconnect):
                 began_at = self.began_at
                 tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, fault.verdict, began_at=began_at)
@@ -218,6 +224,7 @@ class _Reading:
             due_at=now,
             waiting_for="",
             reason="",
+            cause="",
             lease_owner=None,
             lease_until=None,
         )
@@ -229,7 +236,9 @@ class _Reading:
         outcome = "absent_same_handle" if finding.handle_usable else "absent"
         publications.settle_attempt(session, self.lease.attempt_id, outcome=outcome, now=now)
         name = "absent_same" if finding.handle_usable else "absent_new"
-        publications.release(session, name, self.lease, now=now, due_at=now, proof=proof, waiting_for="", reason="")
+        publications.release(
+            session, name, self.lease, now=now, due_at=now, proof=proof, waiting_for="", reason="", cause=""
+        )
         if self.doubt is not None:
             publications.looked(session, self.row.id, self.doubt.epoch)
         text = f"{self.manifest.name} has nothing of it; sending again."
@@ -240,6 +249,8 @@ class _Reading:
         ages, end = self.spec.reconcile.read_after_seconds, self.spec.reconcile.give_up_after_seconds
         if self.doubt is not None and self.row.last_sent_at is None:
             ages, end = restores.READ_AFTER_SECONDS, restores.GIVE_UP_AFTER_SECONDS
+        if self.read_failed:  # a platform that is down says nothing yet: a person could not see more
+            end = max(end, UNREAD_GIVE_UP_SECONDS)
         if now < self.sent_at + timedelta(seconds=end):
             publications.record(session, self.lease, Proof(EvidenceKind.UNDECIDED, "read", reason, now))
             due_at = next_read_at(self.sent_at, now, ages, end)
@@ -253,7 +264,7 @@ class _Reading:
         proof = Proof(EvidenceKind.UNDECIDED, "read", reason, now)
         text = f"{self.manifest.name} cannot tell us whether the video is live. Please look."
         publications.release(
-            session, "give_up", self.lease, now=now, due_at=now, proof=proof, reason=text, waiting_for=""
+            session, "give_up", self.lease, now=now, due_at=now, proof=proof, reason=text, waiting_for="", cause=UNCLEAR
         )
         _tell(self.house, session, self.row, "publication.needs_review", text, reason)
 
