@@ -52,6 +52,12 @@ def get(session: Session, rule_id: str) -> Rule:
     return found
 
 
+def name_of(session: Session, rule_id: str) -> str | None:
+    """Also of a rule that was deleted; None where it is not visible here."""
+    found = session.get(Rule, rule_id)
+    return found.name if found is not None else None
+
+
 def of_source(session: Session, connection_id: str) -> list[tuple[Rule, list[RuleDestination]]]:
     """The rules that are not deleted, in the order in which they were made, each with its destinations."""
     rules = session.scalars(

@@ -55,6 +55,10 @@ class Platforms:
                 f"There is no platform {key}.", remedy=f"Choose one of {known}.", field="platform"
             ) from None
 
+    def name(self, key: str) -> str:
+        """As people call it; of a platform that is not installed any more, its key."""
+        return self.manifests[key].name if key in self.manifests else key
+
     def parts(self, key: str) -> Parts:
         """Raises UserError when its app credentials are missing."""
         self.manifest(key)

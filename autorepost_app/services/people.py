@@ -1,4 +1,4 @@
-"""What may a person do about a publication? Cancel, repeat, and settle what we could not."""
+"""What may a person do about a publication? Cancel, repeat, have it looked for, and settle what we could not."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from autorepost_app.persistence import ledger, publications
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Attempt, Publication
 from autorepost_app.persistence.publications import MoveLost, Proof
-from autorepost_app.platform_kit.protocol import Live
+from autorepost_app.platform_kit.protocol import Absent, Live, Undecided
 from autorepost_app.services import deliveries, reads, reconcile, restores
 from autorepost_app.services.deliveries import Loaded
 from autorepost_app.services.house import House
@@ -40,7 +40,7 @@ def cancel(house: House, scope: TenantScope, publication_id: str) -> Publication
         return _move(house, session, scope, name, row, "was cancelled.", reason="Cancelled by a person.")
 
 
-def repeat(house: House, scope: TenantScope, publication_id: str) -> Publication:
+def repeat(house: House, scope: TenantScope, publication_id: str, *, after_seconds: float = 0.0) -> Publication:
     """A failed publication once more: a new attempt of the same promise. Raises UserError when it has not failed."""
     with house.db.tenant(scope) as session:
         row = _visible(session, publication_id)
@@ -52,7 +52,7 @@ def repeat(house: House, scope: TenantScope, publication_id: str) -> Publication
             raise UserError("There is proof that it is live.", remedy="Reload the page.", field="publication")
         name = "repeat" if row.fingerprint else "repeat_prepare"
         changes: dict[str, Any] = {
-            "due_at": house.clock(),
+            "due_at": house.clock() + timedelta(seconds=after_seconds),
             "faults": 0,
             "reason": "",
             "remedy": "",
@@ -75,6 +75,26 @@ def settle_live(house: House, scope: TenantScope, publication_id: str, url: str)
         )
 
 
+def look_again(house: House, scope: TenantScope, publication_id: str) -> Publication:
+    """Looks for an undecided publication once more, by reads only: found, it is PUBLISHED, else it waits as before.
+
+    Raises UserError when it is not under review, and when the look fails.
+    """
+    with house.db.tenant(scope) as session:
+        row = _in_review(session, publication_id)
+        loaded = deliveries.load(session, row.id, str(row.attempt_id))
+        before = reads.unclear_before(session, loaded)
+    with house.db.system(_LOOKING) as session:
+        doubt = restores.doubt_of(session, row)
+    seen = _last_look(house, loaded, before, doubt)
+    with house.db.tenant(scope) as session:
+        publications.record(session, _in_review(session, publication_id), seen)
+    if seen.kind is EvidenceKind.LIVE:
+        reconcile.heed_late_answers(house, _LOOKING)
+    with house.db.tenant(scope) as session:
+        return publications.get(session, publication_id)
+
+
 def settle_absent(house: House, scope: TenantScope, publication_id: str) -> Publication:
     """A person has looked and it is not there: it is sent again.
 
@@ -87,16 +107,16 @@ def settle_absent(house: House, scope: TenantScope, publication_id: str) -> Publ
     with house.db.system(_LOOKING) as session:
         doubt = restores.doubt_of(session, row)
     _must_be_quiet(house, row, doubt)
-    found = _last_look(house, loaded, before, doubt)
-    if doubt is not None and found is None:
+    seen = _last_look(house, loaded, before, doubt)
+    if doubt is not None and seen.kind is not EvidenceKind.LIVE:
         with house.db.system(_LOOKING) as session:
             publications.looked(session, row.id, doubt.epoch)
     with house.db.tenant(scope) as session:
         row = _in_review(session, publication_id)
         if row.attempt_id != loaded.attempt.id:  # sent again meanwhile: what was seen says nothing about that send
             raise _moved_on()
-        if found is not None:
-            publications.record(session, row, found)
+        if seen.kind is EvidenceKind.LIVE:
+            publications.record(session, row, seen)
         live = publications.live_evidence(session, row.id)
         if live is None:
             return _send_again(house, session, scope, row)
@@ -145,8 +165,8 @@ def _must_be_quiet(house: House, row: Publication, doubt: Doubt | None) -> None:
         )
 
 
-def _last_look(house: House, loaded: Loaded, before: Sequence[Attempt], doubt: Doubt | None) -> Proof | None:
-    """Proof that it is live after all, or None. Whoever cannot look must not send."""
+def _last_look(house: House, loaded: Loaded, before: Sequence[Attempt], doubt: Doubt | None) -> Proof:
+    """Proof that it is live after all, or that this look decides nothing. Whoever cannot look must not send."""
     try:
         found = reads.look(house, _LOOKING, loaded, before)
         if doubt is not None and not isinstance(found, Live):
@@ -157,10 +177,12 @@ def _last_look(house: House, loaded: Loaded, before: Sequence[Attempt], doubt: D
             remedy="Try again when that is over.",
             field="publication",
         ) from fault
-    if not isinstance(found, Live):
-        return None
-    proof, now = found.proof, house.clock()
-    return Proof(EvidenceKind.LIVE, "late_answer", proof, now, external_id=found.external_id, url=found.url)
+    now = house.clock()
+    match found:
+        case Live(proof=proof):
+            return Proof(EvidenceKind.LIVE, "late_answer", proof, now, external_id=found.external_id, url=found.url)
+        case Absent(proof=seen) | Undecided(reason=seen):
+            return Proof(EvidenceKind.UNDECIDED, "read", seen, now)
 
 
 def _send_again(house: House, session: Session, scope: TenantScope, row: Publication) -> Publication:

@@ -11,19 +11,18 @@ from typing import TypeVar
 from autorepost_app.domain.identity import Scope, SystemScope
 from autorepost_app.domain.posts import PostIdentity
 from autorepost_app.domain.publications import FINAL, UNSENT, State
-from autorepost_app.persistence import connections, ledger, posts, publications
+from autorepost_app.persistence import connections, ledger, posts, publications, rules
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import (
     Activity,
-    Attempt,
     Connection,
-    Evidence,
     Original,
     Post,
     Publication,
     Rendition,
 )
 from autorepost_app.services.house import House
+from autorepost_app.services.receipts import Receipt, Trail, page
 
 _OVERDUE = timedelta(hours=1)
 _Row = TypeVar("_Row")
@@ -51,16 +50,6 @@ class Story:
             for row in self.unsettled
             if row.state != State.NEEDS_REVIEW and row.lease_until is None and now - row.due_at > _OVERDUE
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What was done for one publication and how it is known."""
-
-    publication: Publication
-    connection: Connection
-    attempts: Sequence[Attempt]
-    evidence: Sequence[Evidence]
 
 
 def stories(house: House, scope: SystemScope, identity: PostIdentity) -> list[Story]:
@@ -103,14 +92,34 @@ def partition_key_of(house: House, scope: SystemScope, post_id: str) -> str:
 
 def receipt(house: House, scope: Scope, publication_id: str) -> Receipt:
     """Raises KeyError for a publication that the scope cannot see."""
+    return page(trail(house, scope, publication_id), house.platforms.name)
+
+
+def receipts(house: House, scope: Scope, post_id: str) -> list[Receipt]:
+    """One for each publication of a post. Raises KeyError for a post that the scope cannot see."""
     with house.db.session(scope) as session:
-        row = publications.get(session, publication_id)
-        return Receipt(
-            row,
-            connections.get(session, row.connection_id),
-            publications.attempts_of(session, row.id),
-            publications.evidence_of(session, row.id),
-        )
+        rows = publications.of_post(session, posts.get(session, post_id).id)
+        return [page(_trail(session, row), house.platforms.name) for row in rows]
+
+
+def trail(house: House, scope: Scope, publication_id: str) -> Trail:
+    """The rows behind a receipt. Raises KeyError for a publication that the scope cannot see."""
+    with house.db.session(scope) as session:
+        return _trail(session, publications.get(session, publication_id))
+
+
+def _trail(session: Session, row: Publication) -> Trail:
+    return Trail(
+        publication=row,
+        connection=connections.get(session, row.connection_id),
+        post=posts.get(session, row.post_id),
+        rule=rules.name_of(session, row.rule_id) if row.rule_id else None,
+        original=posts.original_of(session, row.post_id),
+        rendition=posts.rendition(session, row.rendition_id) if row.rendition_id else None,
+        attempts=publications.attempts_of(session, row.id),
+        evidence=publications.evidence_of(session, row.id),
+        activity=ledger.activity_of_posts(session, [row.post_id]),
+    )
 
 
 def recent_activity(house: House, scope: Scope, *, limit: int = 100) -> list[Activity]:

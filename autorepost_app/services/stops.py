@@ -7,6 +7,7 @@ The first verdict stops the platform for all tenants and is told once; when it r
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,6 +18,18 @@ from autorepost_app.services.house import House
 
 _LOG: Final = logging.getLogger(__name__)
 _LASTS: Final = timedelta(minutes=15)
+CAUSE: Final = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A platform on which nothing is tried before `until`. `detail` and `remedy` are for the operator only."""
+
+    platform: str
+    until: datetime
+    text: str
+    detail: str
+    remedy: str
 
 
 def stop(house: House, session: Session, platform: str, verdict: Operator) -> WaitUntil:
@@ -32,11 +45,16 @@ def stop(house: House, session: Session, platform: str, verdict: Operator) -> Wa
 
 def stopped(house: House, session: Session, platform: str) -> WaitUntil | None:
     """What publications on the platform wait for, or None when it is not stopped."""
+    found = stop_of(house, session, platform)
+    return _wait(found.until, found.text, found.detail) if found is not None else None
+
+
+def stop_of(house: House, session: Session, platform: str) -> Stop | None:
+    """The same for whoever wants to know what is to be done about it."""
     found = ledger.setting(session, _name(platform))
-    if found is None:
+    if found is None or datetime.fromisoformat(found.value["until"]) <= house.clock():
         return None
-    until = datetime.fromisoformat(found.value["until"])
-    return _wait(until, found.value["text"], found.value["detail"]) if house.clock() < until else None
+    return Stop(platform, **{**found.value, "until": datetime.fromisoformat(found.value["until"])})
 
 
 def _name(platform: str) -> str:
@@ -44,4 +62,4 @@ def _name(platform: str) -> str:
 
 
 def _wait(until: datetime, text: str, detail: str) -> WaitUntil:
-    return WaitUntil(text, detail, "stopped", at=until, limit="an operator")
+    return WaitUntil(text, detail, CAUSE, at=until, limit="an operator")

@@ -36,8 +36,8 @@ def act(verb: Callable[..., Any], world: Any, *more: Any, platform: str = "x") -
 
 
 def evidence(world: Any, platform: str = "x") -> list[str]:
-    receipt = record.receipt(world.house, world.scope, world.publication(platform).id)
-    return [each.kind for each in receipt.evidence]
+    trail = record.trail(world.house, world.scope, world.publication(platform).id)
+    return [each.kind for each in trail.evidence]
 
 
 # ----------------------------------------------------------------------------------------------------------- cancel
@@ -188,7 +188,7 @@ def test_a_post_that_shows_up_after_a_person_gave_it_up_stops_the_second_send(
     in_review: Callable[..., Any], sandbox: Any
 ) -> None:
     world = in_review(done=True)
-    sandbox.fault("x", "timeline", "read_lag", seconds=10 * HOUR)
+    sandbox.fault("x", "timeline", "read_lag", seconds=48 * HOUR)
     act(people.settle_absent, world)
     assert world.publication("x").state == State.READY
 

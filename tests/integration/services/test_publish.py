@@ -19,12 +19,12 @@ COMMITS = {"instagram": "media_publish", "x": "tweets.create", "youtube": "inser
 PLATFORMS = sorted(COMMITS)
 
 
-def receipt(world: Any, platform: str) -> record.Receipt:
-    return record.receipt(world.house, world.scope, world.publication(platform).id)
+def trail(world: Any, platform: str) -> record.Trail:
+    return record.trail(world.house, world.scope, world.publication(platform).id)
 
 
 def kinds(world: Any, platform: str) -> list[tuple[str, str]]:
-    return [(each.kind, each.source) for each in receipt(world, platform).evidence]
+    return [(each.kind, each.source) for each in trail(world, platform).evidence]
 
 
 def sweep(world: Any) -> int:
@@ -49,7 +49,7 @@ def test_two_workers_at_once_make_one_post(
         assert State.PUBLISHED in {each.result().state for each in racing}
         assert world.settle(platform).state == State.PUBLISHED
         assert len(sandbox.live(platform)) == 1
-        assert len(receipt(world, platform).attempts) == 1
+        assert len(trail(world, platform).attempts) == 1
 
 
 def test_what_is_published_is_left_alone(ready: Callable[..., Any], sandbox: Any) -> None:
@@ -339,7 +339,7 @@ def test_a_post_of_two_tenants_is_offered_once_for_both(world: Any, other_tenant
 def test_a_marker_and_handles_never_show_a_secret(ready: Callable[..., Any]) -> None:
     world = ready("youtube")
     world.settle("youtube")
-    (attempt,) = receipt(world, "youtube").attempts
+    (attempt,) = trail(world, "youtube").attempts
 
     assert "session_uri" not in attempt.handles
     assert deliveries.open_handles(world.house, attempt)["session_uri"].startswith("http")

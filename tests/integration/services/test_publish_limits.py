@@ -66,7 +66,7 @@ def test_a_platform_that_swallows_every_send_is_not_fed_for_ever(ready: Callable
 
     assert world.settle("youtube").state == State.NEEDS_REVIEW
 
-    told = record.receipt(world.house, world.scope, world.publication("youtube").id)
+    told = record.trail(world.house, world.scope, world.publication("youtube").id)
     assert sum(each.intended_at is not None for each in told.attempts) == reconcile.MOST_SENDS
     assert [each.kind for each in told.evidence].count(EvidenceKind.ABSENT) == reconcile.MOST_SENDS - 1
     assert sandbox.live("youtube") == []

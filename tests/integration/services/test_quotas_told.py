@@ -60,7 +60,7 @@ def test_a_used_up_day_is_waited_for_and_costs_no_attempt(ready: Callable[..., A
     assert sandbox.calls_now("youtube", "session.start") == 0
     assert world.settle("youtube").state == State.PUBLISHED
     assert sandbox.calls_now("youtube", "session.start") == 1
-    told = record.receipt(world.house, world.scope, row.id)
+    told = record.trail(world.house, world.scope, row.id)
     assert [each.number for each in told.attempts] == [1], "the same attempt, begun yesterday"
 
 
@@ -78,7 +78,7 @@ def test_a_used_up_quarter_hour_sends_nothing_and_is_over_in_a_quarter_hour(
     assert row.faults == 0
     assert timedelta(minutes=14) < row.due_at - full_at < timedelta(minutes=16)
     assert sandbox.calls_now("x", "tweets.create") == 0
-    told = record.receipt(world.house, world.scope, row.id)
+    told = record.trail(world.house, world.scope, row.id)
     assert [each.intended_at for each in told.attempts] == [None]
     assert world.settle("x").state == State.PUBLISHED
     assert sandbox.calls_now("x", "tweets.create") == 1
