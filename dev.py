@@ -29,6 +29,7 @@ VENV = ROOT / ".venv"
 LOCK = ROOT / "requirements.lock"
 TOOLS_LOCK = ROOT / "requirements-tools.lock"  # the installer itself, with hashes as well
 PYTHON = VENV / "bin" / "python"
+CHAOS = ROOT / "tests" / "faults" / "chaos"
 STAMP = VENV / "installed-from"
 OLDEST, NEWEST = (3, 11), (3, 13)
 QUIET_SECONDS = 1.0
@@ -39,6 +40,7 @@ USAGE = f"""usage: python3 dev.py COMMAND [arguments]
   up              the same product with your settings and the real platforms
   doctor          what would stop a post, and what helps
   test [...]      the tests; arguments go to pytest
+  chaos [...]     everything is destroyed for a while, and then counted; --minutes N --seed S --publications N
   lint            style, types and import rules
   lock [...]      choose versions again; --upgrade for newer ones
 
@@ -73,7 +75,7 @@ def main(arguments: list[str]) -> int:
     if command in ("-h", "--help", "help") or (command in ("lint", "lock") and {"-h", "--help"} & set(rest)):
         print(USAGE)
         return 0
-    if command not in (*PRODUCT_COMMANDS, "test", "lint", "lock"):
+    if command not in (*PRODUCT_COMMANDS, "test", "chaos", "lint", "lock"):
         raise DevError(f"There is no command {command!r}.\n\n{USAGE}")
     use_fitting_python(sys.version_info[:2], arguments)
     os.chdir(ROOT)
@@ -82,7 +84,7 @@ def main(arguments: list[str]) -> int:
     install()
     if command == "lint":
         return lint()
-    become(["pytest", *rest] if command == "test" else ["autorepost_app.cli", command, *rest])
+    become({"test": ["-m", "pytest"], "chaos": [str(CHAOS)]}.get(command, ["-m", "autorepost_app.cli", command]) + rest)
     return 0
 
 
@@ -213,9 +215,9 @@ def lint() -> int:
     return max(codes)
 
 
-def become(module: list[str]) -> None:
+def become(arguments: list[str]) -> None:
     sys.stdout.flush()
-    os.execve(PYTHON, [str(PYTHON), "-m", *module], clean_environment())
+    os.execve(PYTHON, [str(PYTHON), *arguments], clean_environment())
 
 
 def clean_environment() -> dict[str, str]:
