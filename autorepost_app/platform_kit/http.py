@@ -59,6 +59,15 @@ def describe(response: httpx.Response) -> str:
     return without_secrets(f"{request.method} {path} -> {response.status_code} {response.text.strip()}")
 
 
+def describe_lost(response: httpx.Response) -> str:
+    """The same for an answer that is none. A page says who is in between; anything else may be half of an answer with a
+    token in it."""
+    if response.text.lstrip().startswith("<"):
+        return describe(response)
+    request, size = response.request, len(response.content)
+    return f"{request.method} {request.url.path} -> {response.status_code}, {size} bytes that are no answer"
+
+
 def json_object(response: httpx.Response) -> dict[str, Any]:
     """The body as a JSON object, or an empty one: edges of platforms answer with HTML or nothing."""
     try:

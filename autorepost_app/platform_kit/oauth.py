@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from authlib.common.security import generate_token
 from authlib.common.urls import url_decode
 from authlib.oauth2.rfc6749.parameters import prepare_grant_uri, prepare_token_request
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
+from autorepost_app.domain.errors import PlatformFault, TryAgain
 from autorepost_app.platform_kit.protocol import TokenSet
+
+_VISIBLE: Final = frozenset(map(chr, range(0x20, 0x7F)))
+"""What a token may be made of (RFC 6749, appendix A); anything else could not be sent in a header."""
 
 
 def new_verifier() -> str:
@@ -52,6 +56,7 @@ def token_form(grant_type: str, **fields: str | None) -> dict[str, str]:
 def token_set(
     body: Mapping[str, Any],
     *,
+    platform_name: str,
     now: datetime,
     separator: str = " ",
     previous: TokenSet | None = None,
@@ -59,26 +64,69 @@ def token_set(
 ) -> TokenSet:
     """Reads a token reply. What it leaves out, or leaves empty, is taken over from `previous`.
 
-    Raises KeyError when there is no access token in it: callers look for an error first.
+    Raises PlatformFault(TryAgain) where it lacks the access token or holds something of an odd kind: callers look for
+    a refusal first.
     """
-    refresh_token = body.get("refresh_token") or (previous.refresh_token if previous else None)
-    rotated = bool(body.get("refresh_token"))
+    try:
+        return _token_set(body, now, separator, previous, extra or {})
+    except _OddField as odd:
+        raise odd_tokens(platform_name, str(odd)) from None
+
+
+def odd_tokens(platform_name: str, field: str) -> PlatformFault:
+    """For a good answer whose `field` nobody can use. Nothing of it is repeated: the rest of it may be a live token."""
+    text = f"{platform_name} answered a sign-in with something that we cannot read; we will try again."
+    return PlatformFault(TryAgain(text, f"a token reply without a usable {field}", "token_reply"))
+
+
+class _OddField(ValueError):
+    """Names the field, never its value."""
+
+
+def _token_set(
+    body: Mapping[str, Any], now: datetime, separator: str, previous: TokenSet | None, extra: Mapping[str, str]
+) -> TokenSet:
+    access_token, refresh_token = _token(body, "access_token"), _token(body, "refresh_token")
+    if access_token is None:
+        raise _OddField("access_token")
+    old = previous or TokenSet(access_token, None)
     return TokenSet(
-        access_token=str(body["access_token"]),
-        access_expires_at=_after(now, body.get("expires_in")),
-        refresh_token=str(refresh_token) if refresh_token else None,
-        refresh_expires_at=_after(now, body.get("refresh_expires_in"))
-        or (previous.refresh_expires_at if previous and not rotated else None),
-        scopes=_scopes(body.get("scope"), separator) or (previous.scopes if previous else frozenset()),
+        access_token=access_token,
+        access_expires_at=_end(body, "expires_in", now),
+        refresh_token=refresh_token or old.refresh_token,
+        refresh_expires_at=_end(body, "refresh_expires_in", now) or (None if refresh_token else old.refresh_expires_at),
+        scopes=_scopes(body.get("scope"), separator) or old.scopes,
         issued_at=now,
-        extra={**(previous.extra if previous else {}), **(extra or {})},
+        extra={**old.extra, **extra},
     )
 
 
-def _after(now: datetime, seconds: Any) -> datetime | None:
-    return now + timedelta(seconds=float(seconds)) if seconds else None
+def _token(body: Mapping[str, Any], name: str) -> str | None:
+    value = body.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not _VISIBLE.issuperset(value):
+        raise _OddField(name)
+    return value
+
+
+def _end(body: Mapping[str, Any], name: str, now: datetime) -> datetime | None:
+    """The end of a life that is told in seconds; none where it is left out or 0."""
+    value = body.get(name)
+    if not value:
+        return None
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) and value is not True else -1.0
+        end = now + timedelta(seconds=seconds)
+    except (ValueError, OverflowError):
+        raise _OddField(name) from None
+    if seconds < 0:
+        raise _OddField(name)
+    return end if seconds else None
 
 
 def _scopes(value: Any, separator: str) -> frozenset[str]:
     names = value.split(separator) if isinstance(value, str) else value or ()
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise _OddField("scope")
     return frozenset(name.strip() for name in names if name.strip())

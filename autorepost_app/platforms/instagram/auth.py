@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import PlatformFault, Reconnect
 from autorepost_app.platform_kit.http import Api
-from autorepost_app.platform_kit.oauth import consent_url, token_form, token_set
+from autorepost_app.platform_kit.oauth import consent_url, odd_tokens, token_form, token_set
 from autorepost_app.platform_kit.protocol import Account, AppCredentials, Connectable, Consent, OAuthSpec, TokenSet
 from autorepost_app.platforms.instagram import errors, quotas, refusals
 from autorepost_app.platforms.instagram.graph import VERSION, Graph, bearer
@@ -118,7 +118,7 @@ class InstagramLogin:
         )
         now = self.clock()
         response = self.code_api.call("POST", "/oauth/access_token", form=form, counts=quotas.CODE)
-        short = _tokens(errors.login_row(response, now, "access_token"), now)
+        short = _tokens(errors.login_row(response, now), now)
         params = {
             "grant_type": "ig_exchange_token",
             "client_secret": self.app.client_secret,
@@ -126,7 +126,7 @@ class InstagramLogin:
         }
         now = self.clock()
         response = self.graph.api.call("GET", "/access_token", params=params, counts=quotas.EXCHANGE)
-        return _its_own_refresh(errors.login_row(response, now, "access_token", "expires_in"), now, short)
+        return _its_own_refresh(errors.login_row(response, now), now, short)
 
     def refresh(self, tokens: TokenSet) -> TokenSet:
         now = self.clock()
@@ -169,7 +169,8 @@ class FacebookLogin:
         short = self._token(redirect_uri=redirect_uri, code=code)
         person = self._token(grant_type="fb_exchange_token", fb_exchange_token=short.access_token)
         granted = self._inspect(person.access_token)
-        return replace(person, scopes=frozenset(map(str, granted.get("scopes") or ())), extra=_person(granted))
+        reply = {"access_token": person.access_token, "scope": granted.get("scopes"), "user_id": granted.get("user_id")}
+        return replace(_tokens(reply, self.clock(), person), access_expires_at=person.access_expires_at)
 
     def refresh(self, tokens: TokenSet) -> TokenSet:
         """A page's token does not expire; one that died comes back only with a new consent."""
@@ -197,14 +198,17 @@ class FacebookLogin:
         params = {"client_id": self.app.client_id, "client_secret": self.app.client_secret, **fields}
         now = self.clock()
         response = self.graph.call("GET", "/oauth/access_token", params=params, counts=quotas.FACEBOOK_TOKEN)
-        return _tokens(errors.login_row(response, now, "access_token"), now)
+        return _tokens(errors.login_row(response, now), now)
 
     def _inspect(self, token: str) -> Mapping[str, Any]:
         """What was granted and by whom: the token reply says neither."""
         params = {"input_token": token}
         ours = bearer(f"{self.app.client_id}|{self.app.client_secret}")
         response = self.graph.call("GET", "/debug_token", params=params, headers=ours, counts=quotas.TOKEN_FACTS)
-        return dict(errors.answer(response, self.clock()).get("data") or {})
+        granted = errors.answer(response, self.clock()).get("data")
+        if not isinstance(granted, dict):
+            raise odd_tokens(errors.NAME, "data")
+        return granted
 
     def _pages(self, token: str) -> Iterator[Mapping[str, Any]]:
         listed = self.graph.pages("/me/accounts", token, counts=quotas.PAGES, fields=_PAGE_FIELDS, limit="100")
@@ -213,19 +217,20 @@ class FacebookLogin:
 
 
 def _tokens(reply: Mapping[str, Any], now: datetime, previous: TokenSet | None = None) -> TokenSet:
-    extra = {"app_scoped_id": str(reply["user_id"])} if reply.get("user_id") else None
+    user_id = reply.get("user_id")
+    if not isinstance(user_id, str | int | None):
+        raise odd_tokens(errors.NAME, "user_id")
+    extra = {"app_scoped_id": str(user_id)} if user_id else None
     scoped = {**reply, "scope": reply.get("permissions") or reply.get("scope")}
-    tokens = token_set(scoped, now=now, separator=",", previous=previous, extra=extra)
+    tokens = token_set(scoped, platform_name=errors.NAME, now=now, separator=",", previous=previous, extra=extra)
     return replace(tokens, refresh_token=None, refresh_expires_at=None)
 
 
 def _its_own_refresh(reply: Mapping[str, Any], now: datetime, previous: TokenSet) -> TokenSet:
     tokens = _tokens(reply, now, previous)
+    if tokens.access_expires_at is None:  # it would never be renewed, and be lost in two months
+        raise odd_tokens(errors.NAME, "expires_in")
     return replace(tokens, refresh_token=tokens.access_token, refresh_expires_at=tokens.access_expires_at)
-
-
-def _person(granted: Mapping[str, Any]) -> dict[str, str]:
-    return {"app_scoped_id": str(granted["user_id"])} if granted.get("user_id") else {}
 
 
 def _account(fields: Mapping[str, Any], external_id: str, www_url: str, traits: Mapping[str, Any]) -> Account:

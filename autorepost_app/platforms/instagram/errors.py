@@ -24,7 +24,7 @@ from autorepost_app.domain.errors import (
     Verdict,
     WaitUntil,
 )
-from autorepost_app.platform_kit.http import describe, json_object, unclear, without_secrets
+from autorepost_app.platform_kit.http import describe, describe_lost, json_object, unclear, without_secrets
 from autorepost_app.platform_kit.protocol import Absent, Done, Finding, Live, NotDone, Outcome, TokenSet, Undecided
 from autorepost_app.platforms.instagram.quotas import regain_seconds
 from autorepost_app.platforms.instagram.rules import (
@@ -125,7 +125,8 @@ def verdict(rule: Rule, detail: str, now: datetime, wait_seconds: float | None =
 
 
 def _fault(rule: Rule, response: httpx.Response, now: datetime) -> PlatformFault:
-    return PlatformFault(verdict(rule, describe(response), now, regain_seconds(response)))
+    said = describe(response) if json_object(response) else describe_lost(response)
+    return PlatformFault(verdict(rule, said, now, regain_seconds(response)))
 
 
 # ------------------------------------------------------------------------------------------ answers to repeatable calls
@@ -161,8 +162,8 @@ def row(response: httpx.Response, now: datetime, *needed: str) -> Mapping[str, A
     return _row(response, answer(response, now), needed)
 
 
-def login_row(response: httpx.Response, now: datetime, *needed: str) -> Mapping[str, Any]:
-    return _row(response, login_answer(response, now), needed)
+def login_row(response: httpx.Response, now: datetime) -> Mapping[str, Any]:
+    return _row(response, login_answer(response, now), ())
 
 
 def _row(response: httpx.Response, body: Mapping[str, Any], needed: tuple[str, ...]) -> Mapping[str, Any]:
@@ -196,7 +197,7 @@ def refreshed_row(response: httpx.Response, tokens: TokenSet, now: datetime) -> 
     may_be_young = tokens.issued_at is not None and now < tokens.issued_at + 2 * _YOUNG
     if error is not None and error.code == 100 and rule_for(error) is None and may_be_young:
         raise _fault(TOO_YOUNG, response, now)
-    return row(response, now, "access_token", "expires_in")
+    return row(response, now)
 
 
 _YOUNG: Final = timedelta(days=1)

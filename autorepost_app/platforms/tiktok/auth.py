@@ -100,8 +100,14 @@ class TikTokAuthoriser:
         form = token_form(_GRANT_TYPES[call], **self._registration(), **fields)
         asked_at = self._clock()  # lives are counted from before the call, so that we never think a token lives longer
         reply = errors.tokens_of(self._api.call("POST", "/v2/oauth/token/", form=form, counts=call), asked_at)
-        extra = {"open_id": str(reply["open_id"])}
-        return token_set(reply, now=asked_at, separator=_SEPARATOR, previous=previous, extra=extra)
+        return token_set(
+            reply,
+            platform_name="TikTok",
+            now=asked_at,
+            separator=_SEPARATOR,
+            previous=previous,
+            extra={"open_id": reply["open_id"]},
+        )
 
     def _stale(self, tokens: TokenSet) -> bool:
         """A dead access token cannot be revoked, while the refresh token beside it may live on for months."""

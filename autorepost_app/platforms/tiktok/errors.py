@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import httpx
 
 from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect, Rejected, TryAgain, Verdict, WaitUntil
-from autorepost_app.platform_kit.http import describe, json_object, without_secrets
+from autorepost_app.platform_kit.http import describe, describe_lost, json_object, without_secrets
+from autorepost_app.platform_kit.oauth import odd_tokens
 from autorepost_app.platforms.tiktok import limits
 
 _UPLOAD_ORIGINAL: Final = "Upload the original video of this post here, and we carry on from there."
@@ -114,7 +115,7 @@ class _Problem:
 
 def fields_of(response: httpx.Response, now: datetime) -> dict[str, Any]:
     """`data` of a good Display API answer. Raises PlatformFault for a refusal, UnreadAnswer for anything unlisted."""
-    body = accepted(response, now)
+    body = _said(response, now)
     fields = body.get("data")
     if not isinstance(fields, dict):
         raise unread(response)
@@ -122,13 +123,24 @@ def fields_of(response: httpx.Response, now: datetime) -> dict[str, Any]:
 
 
 def tokens_of(response: httpx.Response, now: datetime) -> dict[str, Any]:
-    """The token reply, flat or in the older `data` wrapper. Raises as `fields_of` does."""
-    body = accepted(response, now)
+    """The token reply, flat or in the older `data` wrapper. Raises PlatformFault for a refusal, and where it does not
+    say whose tokens they are: the tokens themselves are looked at by `token_set`."""
+    body = _said(response, now)
     inner = body.get("data")
     reply: dict[str, Any] = inner if isinstance(inner, dict) else body
-    if not reply.get("access_token") or not reply.get("open_id"):
-        raise unread(response)
+    if not reply.get("open_id") or not isinstance(reply["open_id"], str):
+        raise odd_tokens("TikTok", "open_id")
     return reply
+
+
+def _said(response: httpx.Response, now: datetime) -> dict[str, Any]:
+    """The body of a good answer to a call that always says something."""
+    return accepted(response, now) or _nothing_said(response)
+
+
+def _nothing_said(response: httpx.Response) -> NoReturn:
+    """Not one field of a JSON object: an edge in front of the API answered, or the answer was lost on its way."""
+    raise PlatformFault(replace(_BY_CODE["not_json"], detail=describe_lost(response)))
 
 
 def accepted(response: httpx.Response, now: datetime) -> dict[str, Any]:
@@ -138,6 +150,8 @@ def accepted(response: httpx.Response, now: datetime) -> dict[str, Any]:
     if problem is not None:
         raise PlatformFault(_verdict(problem, response, now))
     if not response.is_success:
+        if not body:
+            _nothing_said(response)
         raise unread(response)
     return body
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from autorepost_app.domain.clock import Clock
 from autorepost_app.domain.errors import PlatformFault, Reconnect
-from autorepost_app.platform_kit.http import Api, describe
+from autorepost_app.platform_kit.http import Api
 from autorepost_app.platform_kit.oauth import challenge_s256, consent_url, new_verifier, token_form, token_set
 from autorepost_app.platform_kit.protocol import Account, AppCredentials, Connectable, Consent, OAuthSpec, TokenSet
 from autorepost_app.platforms.x import quotas
-from autorepost_app.platforms.x.errors import UnreadAnswer, body_of, data_of
+from autorepost_app.platforms.x.errors import PLATFORM_NAME, body_of, data_of
 
 LOGIN: Final = "default"
 SCOPES: Final = ("tweet.read", "tweet.write", "users.read", "media.write", "offline.access")
@@ -104,9 +104,7 @@ class XAuthoriser:
     def _tokens(self, form: dict[str, str], previous: TokenSet | None = None) -> TokenSet:
         response = self.api.call("POST", "/2/oauth2/token", form=form, auth=self._basic, counts=quotas.TOKEN)
         body = body_of(response, quotas.TOKEN, self.clock())
-        if not body.get("access_token"):
-            raise UnreadAnswer(f"X: a token reply without an access token: {describe(response)}")
-        tokens = token_set(body, now=self.clock(), previous=previous)
+        tokens = token_set(body, platform_name=PLATFORM_NAME, now=self.clock(), previous=previous)
         if previous is not None:
             require_scopes(tokens.scopes)
         return tokens

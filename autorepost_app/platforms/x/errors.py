@@ -24,7 +24,7 @@ from autorepost_app.domain.errors import (
     Verdict,
     WaitUntil,
 )
-from autorepost_app.platform_kit.http import describe, json_object, unclear
+from autorepost_app.platform_kit.http import describe, describe_lost, json_object, unclear
 from autorepost_app.platform_kit.protocol import NotDone, Unknown
 from autorepost_app.platforms.x import quotas
 
@@ -34,7 +34,8 @@ _SERVER_FAULTS: Final = frozenset({408, *range(500, 600)})
 _UPLOAD_STEPS: Final = frozenset({quotas.APPEND, quotas.FINALIZE, quotas.STATUS})
 _BODYLESS: Final = frozenset({quotas.APPEND, quotas.REVOKE})
 _EDGE_REFUSALS: Final = frozenset({400, 403, 404})
-"""X says these in JSON; without it a doorkeeper spoke, as on a bad day for our address, and X decided nothing."""
+"""X says these in JSON; without it a doorkeeper spoke, as on a bad day for our address, and X decided nothing. The same
+goes for every status that no rule knows."""
 _DUPLICATE: Final = "duplicate content"
 _DEFAULT_WAIT: Final = timedelta(minutes=15)
 _LEAST_WAIT: Final = timedelta(seconds=5)
@@ -225,10 +226,10 @@ def body_of(response: httpx.Response, call: str, now: datetime) -> dict[str, Any
     body = json_object(response)
     if response.is_success and (body or call in _BODYLESS) and not _refused_inside(body):
         return body
-    if not body and (response.is_success or response.status_code in _EDGE_REFUSALS):
-        raise PlatformFault(_unreadable(response))
     answer = _answer(response, call, body)
     rule = _rule_for(answer)
+    if not body and (rule is None or response.is_success or response.status_code in _EDGE_REFUSALS):
+        raise PlatformFault(_unreadable(response))
     if rule is None:
         raise UnreadAnswer(f"X: no rule reads the answer to {call}: {answer.exchange}")
     fault = HandleDead if rule.media_dead else PlatformFault
@@ -340,4 +341,6 @@ def _reset_of(answer: Answer, prefix: str, now: datetime) -> datetime:
 
 def _unreadable(response: httpx.Response) -> TryAgain:
     """No JSON at all: an edge answered for X, or the answer was cut."""
-    return TryAgain("X gave an answer that nobody can read; we will try again.", describe(response), "x.unreadable")
+    return TryAgain(
+        "X gave an answer that nobody can read; we will try again.", describe_lost(response), "x.unreadable"
+    )

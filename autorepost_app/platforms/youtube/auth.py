@@ -16,7 +16,14 @@ from autorepost_app.domain.errors import PlatformFault, Reconnect
 from autorepost_app.platform_kit.http import Api, json_object
 from autorepost_app.platform_kit.oauth import challenge_s256, consent_url, new_verifier, token_form, token_set
 from autorepost_app.platform_kit.protocol import Account, AppCredentials, Connectable, Consent, OAuthSpec, TokenSet
-from autorepost_app.platforms.youtube.errors import is_invalid_token, no_channel, refusal, token_refusal, unreadable
+from autorepost_app.platforms.youtube.errors import (
+    NAME,
+    is_invalid_token,
+    no_channel,
+    refusal,
+    token_refusal,
+    unreadable,
+)
 from autorepost_app.platforms.youtube.reading import answered, items, uploads_playlist
 
 LOGIN: Final = "default"
@@ -130,7 +137,7 @@ class YouTubeAuthoriser:
         now: datetime = self.clock()
         # Sent where the permission is limited in time, as for an app in Google's "Testing" state (7 days).
         lasting = body.get("refresh_token_expires_in")
-        return token_set({**body, "refresh_expires_in": lasting}, now=now, previous=previous)
+        return token_set({**body, "refresh_expires_in": lasting}, platform_name=NAME, now=now, previous=previous)
 
     def _account(self, channel: Mapping[str, Any]) -> Account:
         snippet, channel_id = channel.get("snippet") or {}, str(channel["id"])

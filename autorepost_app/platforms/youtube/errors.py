@@ -17,7 +17,7 @@ import httpx
 import regex
 
 from autorepost_app.domain.errors import PlatformFault, Reconnect, Rejected, TryAgain, Verdict
-from autorepost_app.platform_kit.http import describe, json_object, unclear
+from autorepost_app.platform_kit.http import describe, describe_lost, json_object, unclear
 from autorepost_app.platform_kit.protocol import NotDone, Unknown
 from autorepost_app.platforms.youtube import rules
 from autorepost_app.platforms.youtube.rules import BUSY, OF_CALL, RULES, Said
@@ -102,11 +102,7 @@ def token_refusal(response: httpx.Response, now: datetime, dead: Verdict) -> Pla
 def unreadable(response: httpx.Response) -> PlatformFault:
     """For a success without the answer that belongs to it: cut on its way, or not from YouTube at all."""
     text = "YouTube's answer got lost on its way; we ask again. If this stays, something stands between us and YouTube."
-    # A page says who is in between; anything else may be the half of an answer with a token in it.
-    is_page = response.text.lstrip().startswith("<")
-    request, size = response.request, len(response.content)
-    detail = f"{request.method} {request.url.path} -> {response.status_code}, {size} bytes that are no answer"
-    return PlatformFault(TryAgain(text, describe(response) if is_page else detail, "youtube.unreadable"))
+    return PlatformFault(TryAgain(text, describe_lost(response), "youtube.unreadable"))
 
 
 def no_channel(now: datetime) -> PlatformFault:

@@ -48,4 +48,4 @@ class LoopsAuthoriser:
     def _tokens(self, form: dict[str, str]) -> TokenSet:
         credentials = (self._app.client_id, self._app.client_secret)
         answer = self._api.call("POST", "/token", form=form, auth=credentials)
-        return token_set(errors.accepted(answer), now=self._clock())
+        return token_set(errors.accepted(answer), platform_name="Loops", now=self._clock())

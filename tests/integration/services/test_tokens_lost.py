@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from autorepost_app.domain.connections import ConnectionStatus
-from autorepost_app.domain.errors import PlatformFault, Reconnect, UserError
+from autorepost_app.domain.errors import PlatformFault, Reconnect, TryAgain, UserError
 from autorepost_app.domain.publications import State
 from autorepost_app.services import connect, record, tokens
 
 DAY = 86_400
-LIVES = {"youtube": 3600, "x": 7200, "tiktok": DAY}
+LIVES = {"youtube": 3600, "x": 7200, "tiktok": DAY, "instagram": 59 * DAY}
 """How long the sandbox's access tokens live."""
 
 
@@ -76,6 +76,48 @@ def test_a_killed_refresh_ends_in_a_question_where_they_are_used_up(platform: st
     assert asked(world) == 1
     world.connect_again(platform)
     assert grant(world, made).access_token
+
+
+@pytest.mark.parametrize("platform", ["instagram", "tiktok", "x", "youtube"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"expires_in": "soon"},
+        {"expires_in": 1e30},
+        {"scope": True, "permissions": True},
+        {"access_token": None},
+        {"access_token": {"S3CRET": 1}},
+    ],
+    ids=["a word for a number", "a life without end", "no scopes", "no token", "no text"],
+)
+def test_a_refresh_with_an_odd_answer_keeps_the_old_token_and_the_connection(
+    platform: str, odd: dict[str, Any], world: Any, sandbox: Any
+) -> None:
+    made = world.connect(platform)
+    had = row_of(world, made)
+    world.clock.advance(LIVES[platform] + 60)
+    body = {"access_token": "S3CRET", "expires_in": DAY, "refresh_token": "S3CRET", "open_id": made.external_account_id}
+    sandbox.fault(platform, "token.refresh", "error", status=200, body={**body, **odd})
+
+    with pytest.raises(PlatformFault) as caught:
+        tokens.renew(world.house, world.system, made.id, tokens._grant(world.house, had))
+
+    assert isinstance(caught.value.verdict, TryAgain)
+    assert "S3CRET" not in f"{caught.value} {caught.value.verdict!r}"
+    row = row_of(world, made)
+    assert (row.status, row.token_version) == (ConnectionStatus.ACTIVE, had.token_version)
+    assert row.access_token_sealed == had.access_token_sealed
+    assert grant(world, made).access_token, "the next refresh goes well"
+
+
+@pytest.mark.parametrize("platform", ["instagram", "tiktok", "x", "youtube"])
+def test_an_odd_answer_to_a_sign_in_is_said_in_words(platform: str, world: Any, sandbox: Any) -> None:
+    sandbox.account(platform)
+    body = {"access_token": "S3CRET", "expires_in": "S3CRET", "refresh_token": "S3CRET", "open_id": "o-1"}
+    sandbox.fault(platform, "token.code", "error", status=200, body=body)
+    with pytest.raises(UserError, match="cannot read") as caught:
+        world.connect_again(platform)
+    assert "S3CRET" not in f"{caught.value} {caught.value.__cause__}"
 
 
 def test_tokens_of_another_account_are_not_kept(world: Any, sandbox: Any) -> None:

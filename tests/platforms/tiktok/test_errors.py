@@ -201,17 +201,45 @@ def test_an_edge_that_answers_in_html_is_read_by_its_status(status, verdict):
     assert type(verdict_of(answer(b"<html>busy</html>", status))) is verdict
 
 
-@pytest.mark.parametrize("body", [{"error": {"code": "brand_new"}}, {"error": "brand_new"}, {}, [], b""])
+@pytest.mark.parametrize("body", [{"error": {"code": "brand_new"}}, {"error": "brand_new"}, {"unheard": "of"}])
 def test_an_unlisted_refusal_is_a_bug_and_not_a_retry(body):
     with pytest.raises(errors.UnreadAnswer):
         errors.accepted(answer(body, 403), NOW)
 
 
-@pytest.mark.parametrize("reply", [{}, {"data": {}}, {"access_token": "act.x"}, {"data": {"error_code": 10007}}])
-def test_a_token_reply_without_tokens_is_a_bug(reply):
-    with pytest.raises(errors.UnreadAnswer) as caught:
-        errors.tokens_of(answer(reply, 200), NOW)
-    assert "act.x" not in str(caught.value)
+NOTHING_SAID = [b"", [], None, {}, ["act.x"], "act.x"]
+
+
+@pytest.mark.parametrize("body", NOTHING_SAID)
+@pytest.mark.parametrize("status", [302, 403, 404, 418])
+def test_a_refusal_that_says_nothing_is_an_edge_on_a_bad_day(status, body):
+    verdict = verdict_of(answer(body, status))
+    assert (type(verdict), verdict.code) == (TryAgain, "tiktok.not_json")
+    assert str(status) in verdict.detail
+    assert "act.x" not in repr(verdict)
+
+
+@pytest.mark.parametrize("body", NOTHING_SAID)
+@pytest.mark.parametrize("read", [errors.fields_of, errors.tokens_of])
+def test_a_good_status_that_brings_nothing_is_tried_again(read, body):
+    with pytest.raises(PlatformFault) as caught:
+        read(answer(body, 200), NOW)
+    assert (type(caught.value.verdict), caught.value.verdict.code) == (TryAgain, "tiktok.not_json")
+    assert "act.x" not in f"{caught.value}{caught.value.verdict!r}"
+
+
+def test_a_call_that_asks_for_nothing_is_content_with_nothing():
+    assert errors.accepted(answer(b"", 200), NOW) == {}
+
+
+@pytest.mark.parametrize("whose", [{}, {"open_id": ""}, {"open_id": 7}, {"open_id": {"a": "act.x"}}])
+@pytest.mark.parametrize("shape", [lambda reply: reply, lambda reply: {"data": reply, "message": "success"}])
+def test_a_token_reply_that_does_not_say_whose_it_is_is_not_used(shape, whose):
+    with pytest.raises(PlatformFault) as caught:
+        errors.tokens_of(answer(shape({"access_token": "act.x", **whose}), 200), NOW)
+    assert isinstance(caught.value.verdict, TryAgain)
+    assert "open_id" in caught.value.verdict.detail
+    assert "act.x" not in f"{caught.value}{caught.value.verdict!r}"
 
 
 @given(

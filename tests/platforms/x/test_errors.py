@@ -256,7 +256,25 @@ def test_an_edge_that_refuses_a_segment_asks_for_smaller_ones(status: int) -> No
     assert not wants_smaller_pieces(answer(400, ""))
 
 
-@pytest.mark.parametrize("response", [answer(418, ""), answer(400, {"error": "who knows"}), answer(302, "")])
+@pytest.mark.parametrize("status", [302, 409, 418, 451])
+@pytest.mark.parametrize("body", ["", "<html>Not here</html>", "[]", "null", "{}", '["SECRET"]'])
+def test_an_edge_that_says_nothing_in_json_is_a_passing_fault_and_proves_nothing_of_a_send(
+    status: int, body: str
+) -> None:
+    verdict = verdict_on("me", answer(status, body))
+    assert (type(verdict), verdict.code) == (TryAgain, "x.unreadable")
+    assert str(status) in verdict.detail
+    assert "SECRET" not in verdict.detail
+    assert isinstance(post_id_of(answer(status, body), NOW), Unknown)
+
+
+@pytest.mark.parametrize("status", [401, 402, 429])
+def test_a_status_that_says_enough_needs_no_json(status: int) -> None:
+    said = {401: Reconnect, 402: Operator, 429: WaitUntil}[status]
+    assert type(verdict_on("me", answer(status, ""))) is said
+
+
+@pytest.mark.parametrize("response", [answer(418, {"error": "who knows"}), answer(400, {"error": "who knows"})])
 def test_an_answer_nobody_listed_is_a_bug_and_shouts(response: httpx.Response) -> None:
     with pytest.raises(UnreadAnswer, match=str(response.status_code)):
         body_of(response, "me", NOW)
