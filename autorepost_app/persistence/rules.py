@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import exists, select
+from sqlalchemy import ColumnElement, and_, exists, select
 from sqlalchemy.orm import Session
 
 from autorepost_app.domain.publications import State
@@ -93,12 +93,39 @@ def unpromised(
             Publication.source_post_id == Post.external_post_id,
         ),
     )
-    theirs = (
+    found = select(Post).where(*_posts_of(source), Post.posted_at >= since, lacking)
+    return list(session.scalars(found.order_by(Post.posted_at)))
+
+
+def _posts_of(source: Connection) -> tuple[ColumnElement[bool], ...]:
+    return (
         Post.tenant_id == source.tenant_id,
         Post.platform == source.platform,
         Post.external_account_id == source.external_account_id,
     )
-    return list(session.scalars(select(Post).where(*theirs, Post.posted_at >= since, lacking).order_by(Post.posted_at)))
+
+
+def taken_elsewhere(
+    session: Session, source: Connection, destination_ids: Collection[str], *, since: datetime
+) -> list[tuple[str, Connection]]:
+    """Post and destination, for posts of that account from `since` on that another tenant takes to that destination."""
+    statement = (
+        select(Post.id, Connection)
+        .join(
+            Publication,
+            and_(Publication.source_platform == Post.platform, Publication.source_post_id == Post.external_post_id),
+        )
+        .join(
+            Connection,
+            and_(
+                Publication.platform == Connection.platform,
+                Publication.external_account_id == Connection.external_account_id,
+            ),
+        )
+        .where(Connection.id.in_(destination_ids), Publication.tenant_id != source.tenant_id)
+        .where(*_posts_of(source), Post.posted_at >= since)
+    )
+    return [(post_id, connection) for post_id, connection in session.execute(statement.order_by(Post.posted_at))]
 
 
 def unstaged_of(session: Session, rule_id: str) -> list[Publication]:

@@ -128,6 +128,23 @@ def _look_back(house: House, rule: RuleRow) -> None:
             text = f"{promised} publications" if promised > 1 else "One publication"
             text += f" of earlier posts of @{source.handle} {'were' if promised > 1 else 'was'} promised."
             ledger.tell(session, tenant_id=rule.tenant_id, at=now, kind="rule.looked_back", text=text, rule_id=rule.id)
+        _tell_taken(house, session, source, rule, [each for each in rules if each.id == rule.id])
+
+
+def _tell_taken(house: House, session: Session, source: Connection, rule: RuleRow, said: list[Rule]) -> None:
+    """Why an earlier post does not go out for this rule: the account has it by another tenant."""
+    wanted = {each.connection_id for row in said if not row.paused for each in row.destinations}
+    for post_id, connection in kept.taken_elsewhere(session, source, wanted, since=rule.watermark_at):
+        ledger.tell(
+            session,
+            tenant_id=rule.tenant_id,
+            at=house.clock(),
+            kind="publication.already_promised",
+            text=f"{house.platforms.manifest(connection.platform).name} has or gets this video already.",
+            post_id=post_id,
+            connection_id=connection.id,
+            rule_id=rule.id,
+        )
 
 
 def _withdraw(house: House, session: Session, scope: TenantScope, rule: RuleRow) -> int:
