@@ -72,6 +72,7 @@ def manifest_gaps(manifest: Platform) -> Iterator[str]:
         yield from destination_gaps(manifest.destination)
     if manifest.source:
         yield from source_gaps(manifest.source)
+        yield from uncounted_calls(manifest.source, manifest.quotas)
 
 
 def repeated(what: str, names: list[str]) -> Iterator[str]:
@@ -174,6 +175,15 @@ def source_gaps(spec: SourceSpec) -> Iterator[str]:
         yield "a number of the source is nothing"
 
 
+def uncounted_calls(spec: SourceSpec, quotas: tuple[QuotaRule, ...]) -> Iterator[str]:
+    """A call that no rule with a limit knows by its name would be made as often as anybody likes."""
+    limited = {call for quota in quotas if quota.limit is not None for call in quota.costs}
+    for name in ("poll_call", "pulse_call"):
+        call = getattr(spec, name)
+        if call and call not in limited:
+            yield f"{name} {call!r} is limited by no quota"
+
+
 @pytest.fixture(params=sorted(PLATFORMS))
 def manifest(request: pytest.FixtureRequest) -> Platform:
     return PLATFORMS[request.param]
@@ -267,3 +277,12 @@ def _with_destination(**changes: object) -> Callable[[Platform], Platform]:
 )
 def test_a_gap_in_a_manifest_is_noticed(destination: Platform, spoil: Callable[[Platform], Platform], gap: str) -> None:
     assert any(gap in found for found in manifest_gaps(spoil(destination)))
+
+
+@pytest.mark.parametrize("name", ["poll_call", "pulse_call"])
+@pytest.mark.parametrize("call", ["video.lists", "uncounted", "token"])
+def test_a_call_of_a_source_that_is_misspelt_is_noticed(name: str, call: str) -> None:
+    source = next(each for each in PLATFORMS.values() if each.source)
+    counted = replace(source, quotas=(*source.quotas, QuotaRule("tokens2", "Tokens", "app", {"token": 1}, None)))
+    spoilt = replace(counted, source=replace(source.source, **{name: call}))
+    assert f"{name} {call!r} is limited by no quota" in list(manifest_gaps(spoilt))
