@@ -82,6 +82,10 @@ def _referable() -> UniqueConstraint:
 
 
 _NOW = text("now()")
+UNFINISHED = "state in ('detected', 'preparing', 'ready', 'staging', 'committing', 'unknown', 'reconciling')"
+ENDED = "state in ('published', 'failed', 'skipped', 'cancelled', 'dropped')"
+CHECKED = "check_at is not null and state in ('published', 'failed', 'skipped', 'cancelled', 'dropped', 'needs_review')"
+"""Written out, because only a condition with these very words is served by the indexes that have it."""
 
 
 def _now() -> Mapped[datetime]:
@@ -330,7 +334,8 @@ class Publication(Base):
     `publish_at` is when the rule wants it public, `due_at` when there is next something to do about it. `waiting_for`
     is what it waits for, in the tenant's words; `cause` is the code of the verdict behind that, or behind `reason`, by
     which those that wait for the same are grouped. `looked_epoch` is the newest restore epoch in which it cannot have
-    been sent without our knowing. `finish_at` is when there is next something to finish, once it is published.
+    been sent without our knowing. `finish_at` is when there is next something to finish, once it is published, and
+    `check_at` when it is next looked for on its platform, once it has come to rest.
     """
 
     __tablename__ = "publications"
@@ -358,6 +363,10 @@ class Publication(Base):
             "finish_at",
             postgresql_where=text("state = 'published' and finish_at is not null"),
         ),
+        Index("publications_unfinished_idx", "publish_at", "state", "platform", postgresql_where=text(UNFINISHED)),
+        Index("publications_leased_idx", "lease_until", postgresql_where=text("lease_until is not null")),
+        Index("publications_check_idx", "check_at", postgresql_where=text(CHECKED)),
+        Index("publications_ended_idx", "state_at", "state", "platform", postgresql_where=text(ENDED)),
         _one_of("state", State),
     )
     id: Mapped[str] = _id()
@@ -400,6 +409,7 @@ class Publication(Base):
     created_at: Mapped[datetime] = _now()
     looked_epoch: Mapped[int] = mapped_column(default=0, server_default="0")
     finish_at: Mapped[datetime | None] = mapped_column(server_default=_NOW)
+    check_at: Mapped[datetime | None]
 
 
 class PublicationMove(Base):
@@ -523,6 +533,18 @@ class Circuit(Base):
     openings: Mapped[int] = mapped_column(default=0, server_default="0")
     text: Mapped[str] = mapped_column(default="", server_default="")
     detail: Mapped[str] = mapped_column(default="", server_default="")
+
+
+class Alarm(Base):
+    """A promise that a watch finds broken. `subject` is the id of what it is about, or a name; `since_at` when it broke,
+    `began_at` when that was seen. The row goes when the watch finds it kept again."""
+
+    __tablename__ = "alarms"
+    watch: Mapped[str] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    since_at: Mapped[datetime]
+    began_at: Mapped[datetime]
+    about: Mapped[dict[str, Any]] = _empty()
 
 
 class Notice(Base):

@@ -20,7 +20,8 @@ TABLES = sorted(Base.metadata.tables.values(), key=lambda table: table.name)
 OWNED = [table for table in TABLES if "tenant_id" in table.columns]
 VISIBLE = [*OWNED, *(table for table in TABLES if table.name in ("tenants", "users"))]
 OPERATORS_ONLY = [
-    Base.metadata.tables[name] for name in ("allowances", "circuits", "notices", "quota_windows", "restores", "settings")
+    Base.metadata.tables[name]
+    for name in ("alarms", "allowances", "circuits", "notices", "quota_windows", "restores", "settings")
 ]
 FOR_ALL = {"publication_moves"}
 REFERENCES = [
