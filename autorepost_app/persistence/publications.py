@@ -190,7 +190,7 @@ def move(
     statement = (
         update(Publication)
         .where(Publication.id == target_id, Publication.state == row.source)
-        .values(state=row.target, state_at=now, **changes)
+        .values(state=row.target, state_at=now, check_at=now, **changes)
         .returning(Publication)
     )
     if lease:
