@@ -20,7 +20,7 @@ import httpx
 
 from autorepost_app.domain.crash_points import AFTER_ANSWER, BEFORE_REQUEST, SEND, reached
 from autorepost_app.domain.errors import OutcomeUnknown, PlatformFault, TryAgain
-from autorepost_app.platform_kit import proxies
+from autorepost_app.platform_kit import clocks, proxies
 from autorepost_app.platform_kit.protocol import Meter, NotDone, SendTooLate, SendWindow, Unknown, Unmetered
 from autorepost_app.platform_kit.punctual import PunctualTransport, exchange
 
@@ -149,6 +149,7 @@ class Api:
         reached(BEFORE_REQUEST, name)
         try:
             response = self.client.send(request, auth=auth)
+            clocks.heard(self.platform_name, response.headers.get("Date"))
             reached(AFTER_ANSWER, name)
             return response
         except httpx.TransportError as error:
