@@ -31,7 +31,8 @@ _BROKEN: Final[Mapping[Watch, tuple[str, str]]] = {
         f"{UNFINISHED} and publish_at < :late and created_at < :late"
         # a person had it repeated: promised anew
         " and not exists (select from activity a where a.post_id = p.post_id and a.publication_id = p.id"
-        " and a.at >= :late and a.kind in ('publication.repeat', 'publication.repeat_prepare', 'publication.review_absent'))",
+        " and a.at >= :late and a.kind in"
+        " ('publication.repeat', 'publication.repeat_prepare', 'publication.review_absent'))",
     ),
     Watch.LEASE_KEPT: (
         "case when lease_until < :late then lease_until else state_at end",

@@ -275,11 +275,15 @@ Outcome = Done | NotDone | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """Proof that it is public. The id may be missing (status proof): then `url` may point at the profile."""
+    """Proof that it is public. The id may be missing (status proof): then `url` may point at the profile.
+
+    `alike` are the ids of all that look like it, where they are several.
+    """
 
     proof: str
     external_id: str | None = None
     url: str | None = None
+    alike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,9 +297,10 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """The read proves nothing yet."""
+    """The read proves nothing yet. `alike` as of Live."""
 
     reason: str
+    alike: tuple[str, ...] = ()
 
 
 Finding = Live | Absent | Undecided
@@ -461,7 +466,7 @@ class DestinationSpec:
     """`check_options` raises UserError for choices that do not go together, or not with that login.
 
     `marked`: a post carries our marker, so that a search can take no other publication's post for it. `finishes`: its
-    parts have a finisher.
+    parts have a finisher. `reads_cost`: money, so that nothing is looked at out of mere prudence more than once.
     """
 
     key_kind: KeyKind
@@ -472,6 +477,7 @@ class DestinationSpec:
     check_options: Callable[[Mapping[str, object], str], None] = lambda _options, _login: None
     marked: bool = False
     finishes: bool = False
+    reads_cost: bool = False
     secret_handles: frozenset[str] = frozenset()
     needs_public_url: Callable[[str], bool] = lambda _login: False
     pool_slots: int = 10

@@ -252,7 +252,8 @@ class InstagramDestination:
         if len(alike) == 1 and words and alike[0].id:
             return Live(f"media {alike[0].id} carries all of our words", alike[0].id, alike[0].url)
         if alike:
-            return Undecided(f"{len(alike)} posts look like it, and nothing tells them apart")
+            ours = tuple(reel.id for reel in alike if reel.id and words)
+            return Undecided(f"{len(alike)} posts look like it, and nothing tells them apart", ours)
         if options.is_trial(delivery.options):
             return Undecided("whether the list shows trial Reels is not documented")
         return Absent(f"none of {len(listed.reels)} posts since {since.isoformat()} carries our words", False)

@@ -53,5 +53,6 @@ PLATFORM: Final = Platform(
         text=TEXT,
         options=OPTIONS,
         reconcile=RECONCILE,
+        reads_cost=True,
     ),
 )

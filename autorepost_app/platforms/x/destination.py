@@ -94,7 +94,8 @@ class XDestination:
         if len(alike) == 1 and alike[0][1] and body:
             return self._live("one post with a video holds all of our words", delivery, alike[0][0])
         if alike:
-            return Undecided(f"posts that may be this one: {len(alike)}; their words do not settle it")
+            ours = tuple(str(post["id"]) for post, mine in alike if mine and body)
+            return Undecided(f"posts that may be this one: {len(alike)}; their words do not settle it", ours)
         if not whole:
             return Undecided("the account has posted more than X lists")
         return Absent("X lists no post with these words and a video", handle_usable=False)

@@ -60,7 +60,8 @@ class Uploads:
         videos = [str(video["id"]) for video in seen.videos if delivery.marker.casefold() in _tags(video)]
         if len(videos) > 1:
             # YouTube Studio copies tags when a creator reuses details for a later video.
-            return Live(f"{len(videos)} of the channel's uploads carry our marker", None, self._profile(delivery.grant))
+            proof = f"{len(videos)} of the channel's uploads carry our marker"
+            return Live(proof, None, self._profile(delivery.grant), tuple(videos))
         return Live("this upload carries our marker", videos[0], self.url(videos[0])) if videos else None
 
     def _profile(self, grant: Grant) -> str:
