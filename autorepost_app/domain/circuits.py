@@ -17,16 +17,9 @@ REST_SECONDS: Final = (60.0, 120.0, 240.0, 480.0, 900.0)
 """After the first opening, the second in a row, ...; the last one from then on."""
 PROBE_SECONDS: Final = 180.0
 """So long the others wait for whoever went first; then it is taken for lost and another one goes."""
-GAP_SECONDS: Final = 0.5
-"""Between those that go on once it is closed again: they come back one after the other."""
 CAUSE: Final = "circuit"
 
 
 def rest_seconds(openings: int) -> float:
     """How long a circuit stays open after so many openings in a row, at least one."""
     return REST_SECONDS[min(openings, len(REST_SECONDS)) - 1]
-
-
-def share(publication_id: str) -> float:
-    """A number from 0 up to 1, always the same for a publication: those that wait together come back apart."""
-    return int(publication_id.replace("-", "")[:8], 16) / 2**32

@@ -12,6 +12,20 @@ GAP_SECONDS: Final = 0.5
 """Between two that are woken together."""
 
 
+APART_SECONDS: Final = 30.0
+"""Within so long after it come those that wait for the same moment and do not know of each other."""
+
+
+def share(publication_id: str) -> float:
+    """A number from 0 up to 1, always the same for a publication: those that wait together come back apart."""
+    return int(publication_id.replace("-", "")[:8], 16) / 2**32
+
+
+def apart_seconds(publication_id: str) -> float:
+    """How long after the moment that it waits for it goes on."""
+    return share(publication_id) * APART_SECONDS
+
+
 def after_seconds(turn: int) -> float:
     """How long after the first the one whose turn it is goes on; turns count from 0."""
     return turn * GAP_SECONDS

@@ -9,8 +9,9 @@ from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
-from autorepost_app.domain.circuits import CAUSE, GAP_SECONDS
+from autorepost_app.domain.circuits import CAUSE
 from autorepost_app.domain.publications import State
+from autorepost_app.domain.waking import GAP_SECONDS
 from autorepost_app.persistence.models import Circuit, Publication
 
 WHOLE = ""

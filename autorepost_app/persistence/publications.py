@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, exists, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
@@ -129,43 +129,16 @@ def finish_again(session: Session, publication_id: str, at: datetime | None) -> 
     session.execute(update(Publication).where(Publication.id == publication_id).values(finish_at=at))
 
 
-def wake(session: Session, connection_id: str, now: datetime) -> None:
-    """What waited for that connection to be connected again is due now, but never before its rule wants it."""
-    theirs = select(Post.id).where(Post.connection_id == connection_id)
-    sends = and_(Publication.connection_id == connection_id, Publication.state.in_([*_CLAIMABLE, *_READABLE]))
-    fetches = and_(Publication.post_id.in_(theirs), Publication.state == State.PREPARING)
-    session.execute(
-        update(Publication)
-        .where(or_(sends, fetches), Publication.lease_until.is_(None))
-        .values(
-            due_at=case((fetches, now), else_=func.greatest(Publication.publish_at, now)),
-            waiting_for="",
-            cause="",
-        )
-    )
-
-
-def _without_files(platform: str) -> ColumnElement[bool]:
+def without_files(platform: str) -> ColumnElement[bool]:
+    """Of that source, and their file is not there yet."""
     fetched = exists().where(Original.post_id == Publication.post_id)
     return and_(Publication.source_platform == platform, Publication.state == State.PREPARING, ~fetched)
 
 
 def waiting_for_files(session: Session, platform: str) -> int:
     """How many posts of that source have publications whose file is not there yet."""
-    posts = select(func.count(Publication.post_id.distinct())).where(_without_files(platform))
+    posts = select(func.count(Publication.post_id.distinct())).where(without_files(platform))
     return session.scalars(posts).one()
-
-
-def wake_post(session: Session, post_id: str, now: datetime) -> None:
-    """What waited for the file of that post is due now."""
-    waiting = (Publication.post_id == post_id, Publication.state == State.PREPARING)
-    session.execute(update(Publication).where(*waiting).values(due_at=now, waiting_for="", cause=""))
-
-
-def wake_waiting_for_files(session: Session, platform: str, now: datetime) -> int:
-    """Makes them due now; how many publications."""
-    statement = update(Publication).where(_without_files(platform)).values(due_at=now, waiting_for="", cause="")
-    return len(session.execute(statement.returning(Publication.id)).all())
 
 
 def move(

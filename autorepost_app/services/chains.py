@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from autorepost_app.domain.errors import PlatformFault, UserError, Verdict
 from autorepost_app.domain.identity import SystemScope
-from autorepost_app.persistence import connections, ledger, publications
+from autorepost_app.persistence import connections, ledger, publications, waking
 from autorepost_app.persistence.engine import Session
 from autorepost_app.services.house import House
 
@@ -22,6 +22,8 @@ _LOG: Final = logging.getLogger(__name__)
 _LOOK_AFTER: Final = (timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30))
 """Waits between looks at a way that is closed; the last one repeats."""
 _LOOK_ANYWAY: Final = timedelta(hours=6)
+CAUSE: Final = "chain"
+"""Of what waits while the way is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,8 @@ def _open_again(house: House, session: Session, platform: str) -> None:
     _save(house, session, platform, {"looked_at": now.isoformat()})
     if not state.get("closed_at"):
         return
-    woken = publications.wake_waiting_for_files(session, platform, now)
+    causes = {CAUSE, *house.platforms.source_spec(platform).chain_codes}
+    woken = waking.files_come(session, platform, now, causes=causes)
     name = house.platforms.manifest(platform).name
     _LOG.warning("Files come from %s again; %d publications go on.", name, woken)
     _tell_everybody(session, platform, now, "chain.open", f"Videos can be fetched from {name} again.", "")

@@ -13,10 +13,10 @@ from autorepost_app.domain.circuits import (
     PLATFORM_ACCOUNTS,
     PROBE_SECONDS,
     rest_seconds,
-    share,
 )
 from autorepost_app.domain.errors import OutcomeUnknown, TryAgain, Verdict, WaitUntil
 from autorepost_app.domain.identity import SystemScope
+from autorepost_app.domain.waking import share
 from autorepost_app.persistence import circuits
 from autorepost_app.persistence.circuits import WHOLE
 from autorepost_app.persistence.engine import Session

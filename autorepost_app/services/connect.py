@@ -18,13 +18,13 @@ from typing import Final
 from autorepost_app.domain.connections import ConnectionStatus, missing_scopes, same_account
 from autorepost_app.domain.errors import PlatformFault, Rejected, UserError
 from autorepost_app.domain.identity import TenantScope
-from autorepost_app.persistence import connections, ledger, publications
+from autorepost_app.persistence import connections, ledger, waking
 from autorepost_app.persistence.models import Connection
 from autorepost_app.persistence.models import Consent as ConsentRow
 from autorepost_app.persistence.secrets import Place
 from autorepost_app.platform_kit.protocol import Connectable, Platform
 from autorepost_app.services.house import House
-from autorepost_app.services.tokens import open_tokens, seal_tokens
+from autorepost_app.services.tokens import NOT_ACTIVE, open_tokens, seal_tokens
 
 _LOG: Final = logging.getLogger(__name__)
 _CONSENT_LASTS: Final = timedelta(minutes=15)
@@ -225,8 +225,9 @@ def _keep(house: House, scope: TenantScope, consent: ConsentRow, chosen: Connect
             "poll_not_before_at": None,
             **seal_tokens(house, scope.tenant_id, connection_id, chosen.tokens),
         }
+        asked = connections.get(session, known).status_reason if known else ""
         connection = connections.save(session, values)
-        publications.wake(session, connection.id, now)
+        waking.reconnected(session, connection.id, now, cause=NOT_ACTIVE, text=asked)
         ledger.tell(
             session,
             tenant_id=scope.tenant_id,

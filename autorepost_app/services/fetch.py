@@ -19,13 +19,14 @@ from autorepost_app.domain.errors import PlatformFault, Reconnect, Rejected, Try
 from autorepost_app.domain.identity import SystemScope, TenantScope
 from autorepost_app.domain.media import MediaFacts
 from autorepost_app.domain.publications import EvidenceKind, State, back_off_seconds
+from autorepost_app.domain.waking import apart_seconds
 from autorepost_app.media.errors import MediaFault, MediaRejected
 from autorepost_app.media.files import hash_file
 from autorepost_app.media.inspect import inspect
 from autorepost_app.media.keys import original_key, thumbnail_key
 from autorepost_app.media.pictures import save_jpeg
 from autorepost_app.media.transcode import make_thumbnail
-from autorepost_app.persistence import ledger, posts, publications
+from autorepost_app.persistence import ledger, posts, publications, waking
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Original, Post, Publication
 from autorepost_app.persistence.publications import Proof
@@ -82,7 +83,7 @@ def hand_over(house: House, scope: TenantScope, post_id: str, file: Path) -> Ori
         downloaded = Downloaded(copy.stat().st_size, hash_file(copy))
         original = _keep(house, _HANDING_OVER, post, copy, downloaded, facts, 0.0)
     with house.db.system(_HANDING_OVER) as session:
-        publications.wake_post(session, post.id, house.clock())
+        waking.has_file(session, post.id, house.clock())
         text = "The file of this video was handed over by hand."
         ledger.tell(
             session, tenant_id=post.tenant_id, at=house.clock(), kind="original.handed_over", text=text, post_id=post.id
@@ -109,6 +110,7 @@ def _is_closed(house: House, session: Session, post: Post, waiting: list[Publica
     for row in waiting:
         row.due_at = max(until, house.clock()) + _AFTER_A_LOOK
         row.waiting_for = f"No videos can be fetched from {name} at the moment. Nothing is lost."
+        row.cause = chains.CAUSE
     return True
 
 
@@ -216,7 +218,8 @@ def _stop_one(house: House, session: Session, row: Publication, verdict: Verdict
     if wait is None:
         remedy = verdict.remedy if isinstance(verdict, Rejected) else ""
         proof = Proof(EvidenceKind.NOT_SENT, "worker", "its file could not be fetched", now, detail=verdict.detail)
-        publications.move(session, "refuse", row, now=now, proof=proof, reason=verdict.text, remedy=remedy)
+        why = {"reason": verdict.text, "remedy": remedy, "waiting_for": "", "cause": verdict.code}
+        publications.move(session, "refuse", row, now=now, proof=proof, **why)
         ledger.tell(
             session,
             tenant_id=row.tenant_id,
@@ -231,6 +234,7 @@ def _stop_one(house: House, session: Session, row: Publication, verdict: Verdict
     row.faults += int(isinstance(verdict, TryAgain))
     row.due_at = now + timedelta(seconds=wait)
     row.waiting_for = verdict.text
+    row.cause = tokens.NOT_ACTIVE if isinstance(verdict, Reconnect) else verdict.code
 
 
 def _wait_seconds(house: House, row: Publication, verdict: Verdict) -> float | None:
@@ -242,6 +246,6 @@ def _wait_seconds(house: House, row: Publication, verdict: Verdict) -> float | N
             planned = back_off_seconds(row.faults + 1)
             return None if planned is None else max(planned, after or 0.0)
         case WaitUntil(at=at):
-            return max((at - house.clock()).total_seconds(), 1.0)
+            return max((at - house.clock()).total_seconds(), 1.0) + apart_seconds(row.post_id)
         case _:
             return 3600.0

@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from autorepost_app.domain.circuits import CAUSE
 from autorepost_app.domain.errors import Operator, OutcomeUnknown, Reconnect, Rejected, TryAgain, Verdict, WaitUntil
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import EvidenceKind, back_off_seconds
+from autorepost_app.domain.waking import apart_seconds
 from autorepost_app.persistence import ledger, publications
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Publication
@@ -177,7 +179,7 @@ class Outcomes:
             case Rejected():
                 return None
             case WaitUntil(at=at):
-                return max((at - self.house.clock()).total_seconds(), 1.0)
+                return max((at - self.house.clock()).total_seconds(), 1.0) + self._apart_seconds(verdict)
             case Reconnect():
                 return _RECONNECT_LOOK_SECONDS
             case TryAgain(after_seconds=after):
@@ -185,6 +187,10 @@ class Outcomes:
                 return None if planned is None else max(planned, after or 0.0)
             case _:
                 return back_off_seconds(self.row.faults + 1)
+
+    def _apart_seconds(self, verdict: Verdict) -> float:
+        """A limit opens for everybody at the same moment. Circuits tell each publication a time of its own."""
+        return 0.0 if verdict.code == CAUSE else apart_seconds(self.row.id)
 
     def _release_to_wait(self, session: Session, name: str, verdict: Verdict, wait: float, proof: Proof | None) -> None:
         now = self.house.clock()

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 from autorepost_app.domain.captions import CaptionSource, hashtags_of, render, title_of
@@ -29,6 +30,9 @@ from autorepost_app.persistence.publications import Proof
 from autorepost_app.platform_kit.protocol import PostText
 from autorepost_app.services.fetch import Progress
 from autorepost_app.services.house import House
+
+UNFIT: Final = "media.unfit"
+"""The cause of a refusal because of the file itself."""
 
 
 class UnfitFile(Exception):
@@ -221,7 +225,8 @@ def _settle(house: House, scope: SystemScope, publication_id: str, chosen: Plan,
 def _refuse(house: House, session: Session, row: Publication, refusal: Refusal) -> None:
     now = house.clock()
     proof = Proof(EvidenceKind.NOT_SENT, "worker", "the file cannot be made to fit", now)
-    publications.move(session, "refuse", row, now=now, proof=proof, reason=refusal.reason, remedy=refusal.remedy)
+    why = {"reason": refusal.reason, "remedy": refusal.remedy, "waiting_for": "", "cause": UNFIT}
+    publications.move(session, "refuse", row, now=now, proof=proof, **why)
     ledger.tell(
         session,
         tenant_id=row.tenant_id,
@@ -255,6 +260,7 @@ def _freeze(house: House, session: Session, row: Publication, rendition: Renditi
         ),
         due_at=max(row.publish_at, now),
         waiting_for="",
+        cause="",
         faults=0,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -97,43 +96,6 @@ def test_a_promise_outlives_its_end_and_every_reconnect(db: Any, rows: Any) -> N
         with db.system(SYSTEM) as session:
             assert len(publications.promise(session, [ended])) == 1
             assert publications.promise(session, [again]) == []
-
-
-# --------------------------------------------------------------------------------------------------------------- wake
-
-
-@pytest.mark.parametrize("state", [State.READY, State.STAGING, State.UNKNOWN, State.RECONCILING])
-def test_what_waited_for_a_connection_is_due_once_it_is_back(db: Any, rows: Any, state: State) -> None:
-    row = rows.publication(state, due_at=rows.now + timedelta(hours=6), waiting_for="Please connect There again")
-    with db.system(SYSTEM) as session:
-        publications.wake(session, row.connection_id, rows.now)
-    assert (rows.read(row).due_at, rows.read(row).waiting_for) == (rows.now, "")
-
-
-def test_waking_is_never_before_the_rule_wants_it_public(db: Any, rows: Any) -> None:
-    tomorrow = rows.now + timedelta(days=1)
-    row = rows.publication(publish_at=tomorrow, due_at=rows.now + timedelta(days=2))
-    with db.system(SYSTEM) as session:
-        publications.wake(session, row.connection_id, rows.now)
-    assert rows.read(row).due_at == tomorrow
-
-
-@pytest.mark.parametrize("state", sorted({State.DETECTED, State.COMMITTING, State.NEEDS_REVIEW, *FINAL}))
-def test_waking_leaves_alone_what_does_not_wait_for_a_connection(db: Any, rows: Any, state: State) -> None:
-    later = rows.now + timedelta(hours=6)
-    row = rows.publication(state, due_at=later)
-    with db.system(SYSTEM) as session:
-        publications.wake(session, row.connection_id, rows.now)
-    assert rows.read(row).due_at == later
-
-
-def test_waking_leaves_alone_other_connections_and_whoever_is_at_work(db: Any, rows: Any) -> None:
-    later = rows.now + timedelta(hours=6)
-    held, _lease = rows.held(State.STAGING, due_at=later)
-    other = rows.publication(due_at=later)
-    with db.system(SYSTEM) as session:
-        publications.wake(session, held.connection_id, rows.now)
-    assert [rows.read(row).due_at for row in (held, other)] == [later, later]
 
 
 # -------------------------------------------------------------------------------------------------------- small reads

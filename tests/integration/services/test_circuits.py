@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from autorepost_app.domain.circuits import ACCOUNT_FAULTS, GAP_SECONDS, PROBE_SECONDS, REST_SECONDS
+from autorepost_app.domain.circuits import ACCOUNT_FAULTS, PROBE_SECONDS, REST_SECONDS
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import State
+from autorepost_app.domain.waking import GAP_SECONDS
 from autorepost_app.persistence.models import Publication
 from autorepost_app.services import circuits, publish
 

@@ -6,7 +6,8 @@ import uuid
 
 import pytest
 
-from autorepost_app.domain.circuits import REST_SECONDS, rest_seconds, share
+from autorepost_app.domain.circuits import REST_SECONDS, rest_seconds
+from autorepost_app.domain.waking import share
 
 
 def test_each_opening_in_a_row_rests_longer_up_to_a_quarter_of_an_hour() -> None:

@@ -1,0 +1,83 @@
+"""Does whatever was waited for wake what waited for it, one after the other, and nothing else?"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from autorepost_app.domain.identity import SystemScope
+from autorepost_app.domain.publications import FINAL, State
+from autorepost_app.domain.waking import GAP_SECONDS, after_seconds, apart_seconds
+from autorepost_app.persistence import waking
+
+SYSTEM = SystemScope("test")
+ASKED = {"cause": "not_active", "waiting_for": "@mia has to be connected again."}
+LATER = timedelta(minutes=40)
+
+
+def reconnect(db: Any, rows: Any, row: Any, text: str = "The permission was taken back.") -> int:
+    with db.system(SYSTEM) as session:
+        return waking.reconnected(session, row.connection_id, rows.now, cause="not_active", text=text)
+
+
+@pytest.mark.parametrize("state", [State.READY, State.STAGING, State.UNKNOWN, State.RECONCILING])
+def test_what_waited_for_a_connection_is_due_once_it_is_back(db: Any, rows: Any, state: State) -> None:
+    row = rows.publication(state, due_at=rows.now + LATER, **ASKED)
+
+    assert reconnect(db, rows, row) == 1
+    assert (rows.read(row).due_at, rows.read(row).waiting_for) == (rows.now, "")
+
+
+def test_whoever_found_the_grant_dead_waits_in_the_platforms_words_and_is_woken_too(db: Any, rows: Any) -> None:
+    row = rows.publication(due_at=rows.now + LATER, cause="there.190", waiting_for="The permission was taken back.")
+
+    assert reconnect(db, rows, row) == 1
+    assert (rows.read(row).due_at, rows.read(row).cause) == (rows.now, "")
+
+
+@pytest.mark.parametrize("cause", ["limit.posts", "circuit", "stopped", "there.503"])
+def test_a_connection_that_is_back_leaves_alone_what_waits_for_something_else(db: Any, rows: Any, cause: str) -> None:
+    row = rows.publication(due_at=rows.now + LATER, cause=cause, waiting_for="Something else.")
+
+    assert reconnect(db, rows, row, text="") == 0
+    assert (rows.read(row).due_at, rows.read(row).cause) == (rows.now + LATER, cause)
+
+
+def test_waking_is_never_before_the_rule_wants_it_public(db: Any, rows: Any) -> None:
+    tomorrow = rows.now + timedelta(days=1)
+    row = rows.publication(publish_at=tomorrow, due_at=rows.now + timedelta(days=2), **ASKED)
+
+    reconnect(db, rows, row)
+
+    assert rows.read(row).due_at == tomorrow
+
+
+@pytest.mark.parametrize("state", sorted({State.DETECTED, State.COMMITTING, State.NEEDS_REVIEW, *FINAL}))
+def test_waking_leaves_alone_what_does_not_wait_for_a_connection(db: Any, rows: Any, state: State) -> None:
+    row = rows.publication(state, due_at=rows.now + LATER, **ASKED)
+
+    assert reconnect(db, rows, row) == 0
+    assert rows.read(row).due_at == rows.now + LATER
+
+
+def test_waking_leaves_alone_other_connections_and_whoever_is_at_work(db: Any, rows: Any) -> None:
+    held, _lease = rows.held(State.STAGING, due_at=rows.now + LATER)
+    other = rows.publication(due_at=rows.now + LATER, **ASKED)
+
+    assert reconnect(db, rows, held) == 0
+    assert [rows.read(row).due_at for row in (held, other)] == [rows.now + LATER] * 2
+
+
+def test_those_that_are_repeated_together_go_on_one_after_the_other() -> None:
+    assert [after_seconds(turn) for turn in range(3)] == [0.0, GAP_SECONDS, 2 * GAP_SECONDS]
+
+
+def test_those_that_wait_for_the_same_moment_come_back_apart_and_always_at_the_same_time() -> None:
+    ids = [f"{number:08x}-0000-4000-8000-000000000000" for number in range(0, 2**32, 2**28)]
+    apart = [apart_seconds(each) for each in ids]
+
+    assert apart == sorted(apart) == [apart_seconds(each) for each in ids]
+    assert len(set(apart)) == len(ids)
+    assert 0.0 <= apart[0] < apart[-1] < 60.0
