@@ -20,6 +20,8 @@ from autorepost_app.domain.errors import UserError
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FILLED = Path(__file__).with_name("fifth")
 KEY = "loops"
+PYTEST = ("-m", "pytest", "-n0", "-p", "no:cacheprovider")
+"""Without workers of its own: beside those of this very run they would only wait for each other's cores."""
 PLACES = (f"autorepost_app/platforms/{KEY}/", f"autorepost_app/sandbox/{KEY}.py", f"tests/platforms/{KEY}/")
 
 ASK = """
@@ -76,7 +78,7 @@ def unfilled_checks(scaffolded: Path, in_copy: Run, lint_imports: Run) -> dict[s
         "format": in_copy(scaffolded, "-m", "ruff", "format", "--check", *PLACES),
         "imports": lint_imports(scaffolded),
         "found": in_copy(scaffolded, "-c", ASK),
-        "tests": in_copy(scaffolded, "-m", "pytest", f"tests/platforms/{KEY}", "-p", "no:cacheprovider"),
+        "tests": in_copy(scaffolded, *PYTEST, f"tests/platforms/{KEY}"),
     }
 
 
@@ -124,7 +126,7 @@ def test_the_fifth_keeps_every_import_contract(filled: Path, lint_imports: Run) 
 
 def test_a_post_reaches_the_fifth_once(filled: Path, in_copy: Run) -> None:
     path = f"tests/platforms/{KEY}/test_publishes.py"
-    done = in_copy(filled, "-m", "pytest", path, "-p", "no:cacheprovider")
+    done = in_copy(filled, *PYTEST, path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
 
