@@ -244,7 +244,7 @@ def _freeze(house: House, session: Session, row: Publication, rendition: Renditi
         told = "; ".join(each.text for each in broken)
         raise UnfitFile(f"rendition {rendition.id} is not for {row.platform}: {told}")
     post = posts.get(session, row.post_id)
-    text, changes = house.platforms.destination_spec(row.platform).text.fit(_words(session, post, row))
+    text, changes = house.platforms.destination_spec(row.platform).text.fit(words_of(session, post, row))
     now = house.clock()
     publications.move(
         session,
@@ -265,7 +265,8 @@ def _freeze(house: House, session: Session, row: Publication, rendition: Renditi
     )
 
 
-def _words(session: Session, post: Post, row: Publication) -> PostText:
+def words_of(session: Session, post: Post, row: Publication) -> PostText:
+    """The words of a publication before they are made to fit and frozen."""
     caption = post.full_caption or post.caption
     handle = connections.get(session, post.connection_id).handle
     body = render(row.template, CaptionSource(caption, handle, post.url))
