@@ -22,7 +22,7 @@ _TEST = re.compile(r"(tests/[\w/]+\.py)::(test_\w+)")
 _LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(#[^)\s]*)?\)")
 _DEV = re.compile(r"dev\.py (\w+)")
 _SETTING = re.compile(rf"{PREFIX}[A-Z_]+\b")
-OF_DEV = {"test", "lint", "lock"}
+OF_DEV = {"test", "chaos", "lint", "lock"}
 WRITTEN_BY_A_READER = ("bluesky",)
 
 

@@ -39,21 +39,22 @@ class Motion:
         return sum(count for state, count in self.states.items() if state not in AT_REST)
 
 
-def motion(house: House, *, missing: bool) -> Motion:
-    """`missing`: not everything that was posted is in the tables, so that the next poll counts as well."""
+def motion(house: House, *, promised: int) -> Motion:
+    """While not everything that is promised is in the tables, the next poll counts as well."""
     now = house.clock()
     with _session(house) as session:
         counted = session.execute(select(Publication.state, func.count()).group_by(Publication.state)).all()
+        states = Counter({State(state): count for state, count in counted})
         rows = session.execute(
             select(Publication.state, Publication.due_at, Publication.lease_until, Post.offered_until)
             .join(Post, Post.id == Publication.post_id)
             .where(Publication.state.not_in(AT_REST))
         ).all()
         polls = session.scalars(select(Connection.poll_not_before_at).where(Connection.platform == "tiktok")).all()
-    times = [_next_at(State(state), *each) for state, *each in rows]
-    times += [at or now for at in polls] if missing else []
+    times = [_next_at(State(row[0]), row[1], row[2], row[3]) for row in rows]
+    times += [at or now for at in polls] if states.total() < promised else []
     held = sum(lease is not None and lease > now for _, _, lease, _ in rows)
-    return Motion(Counter({State(state): count for state, count in counted}), min(times, default=None), held)
+    return Motion(states, min(times, default=None), held)
 
 
 def _next_at(state: State, due_at: datetime, lease_until: datetime | None, offered_until: datetime | None) -> datetime:
@@ -95,6 +96,12 @@ def live(sandbox: Sandbox) -> list[LivePost]:
         for post in sandbox.control("GET", "/ledger")["posts"]
         if post["platform"] != "tiktok"
     ]
+
+
+def calls(sandbox: Sandbox) -> tuple[int, dict[str, int]]:
+    """How many calls the platforms have had, and how many of them met which fault."""
+    requests = sandbox.control("GET", "/requests")
+    return len(requests), dict(Counter(each["fault"] for each in requests if each["fault"]))
 
 
 @contextmanager

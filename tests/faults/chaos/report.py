@@ -53,7 +53,7 @@ def _lines(outcome: Outcome) -> list[tuple[str, str]]:
         ("failed with proof", str(len(audit.failures))),
         ("proofs that nothing came", f"{audit.proven_absent}; most sends of one publication {audit.most_sends}"),
         ("destroyed for", f"{outcome.destroyed_seconds:.0f} s: {_counted(outcome.acts)}"),
-        ("platforms' faults", f"{sum(outcome.faults.values())} calls: {_counted(outcome.faults)}"),
+        ("platforms' faults", f"{sum(outcome.faults.values())} of {outcome.calls} calls: {_counted(outcome.faults)}"),
         ("the product started", f"{outcome.starts} times, {len(outcome.gave_up)} of them after it had ended by itself"),
         ("drained in", _drain(outcome)),
     ]

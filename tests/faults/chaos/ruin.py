@@ -78,14 +78,13 @@ class Ruin:
         give_up_at = time.monotonic() + 60
         while True:
             try:
-                self._trouble.renew(self._stage.sandbox.control("GET", "/faults"))
                 self._stage.sandbox.control("DELETE", "/faults")
                 break
             except httpx.HTTPError:
                 if time.monotonic() > give_up_at:
                     raise
                 time.sleep(0.5)
-        self._stage.log.tell("healed", faults=self._trouble.struck)
+        self._stage.log.tell("healed", acts=self.done)
 
     # --------------------------------------------------------------------------------------------------- processes
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Final, TypeVar
 
 import httpx
 from chaos import people, reading
@@ -36,6 +36,7 @@ _WORTH_SKIPPING_SECONDS: Final = 15.0
 _LATE_SECONDS: Final = 900.0
 """Longer than any platform still acts on a request whose sender is gone: what comes out late has come out then."""
 
+_T = TypeVar("_T")
 Tell = Callable[[str], None]
 
 
@@ -51,6 +52,7 @@ class Outcome:
     skipped_seconds: float
     at_rest: bool
     acts: dict[str, int]
+    calls: int
     faults: dict[str, int]
     starts: int
     gave_up: list[str] = field(default_factory=list)
@@ -122,8 +124,9 @@ class Run:
 
     def outcome(self, *, interrupted: bool = False) -> Outcome:
         """Raises ChaosError where the database or the platforms cannot be asked any more."""
+        audit, (calls, faults) = self._asked(self._audit), self._asked(lambda: reading.calls(self.stage.sandbox))
         return Outcome(
-            audit=self._audit(),
+            audit=audit,
             seed=self.stage.seed,
             posts=self.posts,
             destroyed_seconds=self.destroyed_seconds,
@@ -131,7 +134,8 @@ class Run:
             skipped_seconds=self.stage.clock.skipped_seconds,
             at_rest=self.at_rest,
             acts=dict(self.ruin.done),
-            faults=self.trouble.struck,
+            calls=calls,
+            faults=faults,
             starts=self.stage.house.starts,
             gave_up=self.stage.house.gave_up,
             no_full_disk=self.stage.disk.why_not,
@@ -139,10 +143,14 @@ class Run:
         )
 
     def _audit(self) -> Audit:
+        return compare(self.promises, reading.rows(self.house), reading.live(self.stage.sandbox))
+
+    def _asked(self, ask: Callable[[], _T]) -> _T:
+        """The answer, if need be of a product that has to come up first."""
         give_up_at = time.monotonic() + 90
         while True:
             try:
-                return compare(self.promises, reading.rows(self.house), reading.live(self.stage.sandbox))
+                return ask()
             except (SQLAlchemyError, httpx.HTTPError) as error:
                 if time.monotonic() > give_up_at:
                     raise ChaosError(f"There is nobody left to ask: {error}") from error
@@ -197,10 +205,7 @@ class Run:
 
     def _motion(self) -> reading.Motion | None:
         with suppress(SQLAlchemyError):
-            found = reading.motion(self.house, missing=True)
-            if found.total < len(self.promises):
-                return found
-            return reading.motion(self.house, missing=False)
+            return reading.motion(self.house, promised=len(self.promises))
         return None
 
     def _skip_waits(self, found: reading.Motion) -> None:
@@ -210,7 +215,7 @@ class Run:
             now = self._motion()
             if now is None or now.next_at is None or now.held:
                 return 0.0
-            return (now.next_at - self.stage.clock()).total_seconds() - 1.0
+            return float((now.next_at - self.stage.clock()).total_seconds()) - 1.0
 
         if found.next_at is None or found.held:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from chaos.audit import Audit, LivePost, Promise, Row, compare
@@ -14,9 +15,9 @@ LIVE = EvidenceKind.LIVE, "the platform confirmed the post"
 ABSENT = EvidenceKind.ABSENT, "the container has expired"
 
 
-def row_of(promise: Promise, state: State = State.PUBLISHED, **more: object) -> Row:
+def row_of(promise: Promise, state: State = State.PUBLISHED, **more: Any) -> Row:
     row = Row(f"row-{promise.platform}", promise.source_post_id, promise.platform, promise.account_id, state)
-    return replace(row, **{"external_id": f"live-{promise.platform}", "sends": 1, "evidence": (LIVE,), **more})  # type: ignore[arg-type]
+    return replace(row, **{"external_id": f"live-{promise.platform}", "sends": 1, "evidence": (LIVE,), **more})
 
 
 def live_of(promise: Promise, number: str = "") -> LivePost:
@@ -85,7 +86,7 @@ def only_wrong(audit: Audit) -> str:
     assert not audit.lost
     assert not audit.doubled
     assert len(audit.wrong) == 1
-    return audit.wrong[0]
+    return str(audit.wrong[0])
 
 
 def test_failed_although_live_is_wrong() -> None:

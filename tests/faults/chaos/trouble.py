@@ -74,7 +74,6 @@ class Trouble:
     def __init__(self, rng: Random, handles: Mapping[str, Sequence[str]]) -> None:
         self._rng = rng
         self._handles = handles
-        self.struck: dict[str, int] = {}
 
     def begin(self) -> list[dict[str, Any]]:
         return [self._next(platform, call) for platform, calls in CALLS.items() for call in calls]
@@ -83,8 +82,6 @@ class Trouble:
         """The book with a new fault for each that has struck as often as it was to; None where none has."""
         before = list(book)
         spent = [each for each in before if _is_spent(each)]
-        for each in spent:
-            self.struck[each["fault"]] = self.struck.get(each["fault"], 0) + each["hits"]
         streaks = [each for each in before if each["account"] and not _is_spent(each)]
         after = [each for each in before if not _is_spent(each)]
         for each in spent:
