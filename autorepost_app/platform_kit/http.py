@@ -40,7 +40,8 @@ _REMOVED: Final = (
     r"|appsecret_proof|upload_id|X-Amz-Signature|sig|signature"
 )
 _IN_QUERY: Final = re.compile(rf"\b({_REMOVED})=[^&\s\"']+", re.IGNORECASE)
-_IN_JSON: Final = re.compile(rf'("(?:{_REMOVED})"\s*:\s*)"[^"]*(?:"|$)', re.IGNORECASE)
+_IN_JSON: Final = re.compile(rf'(\\*"(?:{_REMOVED})\\*"\s*:\s*)\\*"(?:[^"\\]|\\+[^"\\])*(?:\\*"|\\*$)', re.IGNORECASE)
+"""Also where it is a text within another JSON text, its quotes escaped."""
 _IN_HEADER: Final = re.compile(r"\b(Bearer|OAuth|Basic)\s+[^\s\"',]+", re.IGNORECASE)
 _DETAIL_CHARACTERS: Final = 2000
 

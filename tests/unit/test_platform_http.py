@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import logging
 import socket
 import ssl
@@ -363,6 +364,9 @@ def test_an_exchange_leaves_no_limit_behind_for_the_next_call() -> None:
         f"https://there/x?fb_exchange_token={SECRET}&input_token={SECRET}&appsecret_proof={SECRET}",
         f'{{"id_token": "{SECRET}", "signature": "{SECRET}"}}',
         f"Authorization: Basic {SECRET}",
+        json.dumps({"detail": json.dumps({"access_token": SECRET, "ok": True})}),
+        json.dumps({"detail": json.dumps({"detail": json.dumps({"refresh_token": f"a/{SECRET}"})})}),
+        json.dumps({"detail": json.dumps({"token": SECRET})})[:-6],
     ],
 )
 def test_what_is_told_to_operators_holds_no_secret(text: str) -> None:
