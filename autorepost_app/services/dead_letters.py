@@ -189,7 +189,6 @@ def _remedy(scope: Scope, heap: Heap, stop: Stop | None) -> str:
 
 def _letter(house: House, heap: Heap, found: Found) -> Letter:
     row = found.publication
-    lines = [*receipts.of_attempts(found.attempts), *receipts.of_evidence(found.evidence)]
     return Letter(
         publication_id=row.id,
         post_id=row.post_id,
@@ -198,7 +197,7 @@ def _letter(house: House, heap: Heap, found: Found) -> Letter:
         account=found.handle,
         state=row.state,
         story=_story(house, row),
-        lines=tuple(sorted(lines, key=lambda line: line.at)),
+        lines=receipts.in_order(receipts.of_sending(found.attempts, found.evidence)),
         actions=_allowed(house, heap.kind, row),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from autorepost_app.domain.publications import MOVE, ON_ITS_WAY, By, EvidenceKind, State
@@ -51,6 +51,11 @@ _ENDED: Final = {
     "absent": "it turned out not to be there",
     "absent_same_handle": "it turned out not to be there, and what was staged can still be used",
 }
+_OF_ONE_MOMENT: Final = (
+    *("found", "promise", "file", "rendition", "attempt", "intent", "answer", "evidence"),
+    *("wait", "decision", "live", "finish", "end"),
+)
+_ONE_MOMENT: Final = timedelta(seconds=1)
 _BY_A_PERSON: Final = frozenset(f"publication.{name}" for name, move in MOVE.items() if move.by is By.PERSON)
 _TOLD: Final = {**dict.fromkeys(_BY_A_PERSON, "decision"), "publication.waiting": "wait", "publication.note": "finish"}
 
@@ -99,7 +104,7 @@ def page(trail: Trail, name_of: _NAMES) -> Receipt:
     """`name_of` gives a platform's name by its key."""
     row = trail.publication
     name = name_of(row.platform)
-    lines = [*_until_ready(trail, name_of), *of_attempts(trail.attempts), *of_evidence(trail.evidence)]
+    lines = [*_until_ready(trail, name_of), *of_sending(trail.attempts, trail.evidence)]
     lines += [*_told(trail), *_end(trail, name)]
     return Receipt(
         publication_id=row.id,
@@ -110,7 +115,7 @@ def page(trail: Trail, name_of: _NAMES) -> Receipt:
         proof=without_secrets(_proof(trail, name)),
         external_id=row.external_id,
         url=row.url,
-        lines=tuple(sorted(lines, key=lambda line: line.at)),
+        lines=in_order(lines),
     )
 
 
@@ -132,8 +137,18 @@ def _until_ready(trail: Trail, name_of: _NAMES) -> Iterator[Line]:
         yield Line(max(made.made_at, row.created_at), "rendition", text)
 
 
-def of_attempts(attempts: Iterable[Attempt]) -> Iterator[Line]:
-    """What each attempt staged, intended and was answered."""
+def of_sending(attempts: Sequence[Attempt], evidence: Sequence[Evidence]) -> Iterator[Line]:
+    """What was tried, and what is known of it."""
+    yield from _attempts(attempts, evidence)
+    yield from _evidence(evidence)
+
+
+def in_order(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """As it happened; of one moment, what was done before what it proved."""
+    return tuple(sorted(lines, key=lambda line: (line.at, _OF_ONE_MOMENT.index(line.what))))
+
+
+def _attempts(attempts: Iterable[Attempt], evidence: Sequence[Evidence]) -> Iterator[Line]:
     for each in attempts:
         yield Line(each.started_at, "attempt", f"Attempt {each.number} began.")
         if each.intended_at is not None:
@@ -142,11 +157,16 @@ def of_attempts(attempts: Iterable[Attempt]) -> Iterator[Line]:
             yield Line(each.intended_at, "intent", without_secrets(text))
         if each.ended_at is not None:
             text = f"Attempt {each.number} ended: {_ENDED.get(each.outcome or '', each.outcome or 'unknown')}."
-            yield Line(each.ended_at, "answer", text, _raw(each.verdict))
+            yield Line(_ended_at(each, each.ended_at, evidence), "answer", text, _raw(each.verdict))
 
 
-def of_evidence(evidence: Iterable[Evidence]) -> Iterator[Line]:
-    """What was proven, by whom."""
+def _ended_at(attempt: Attempt, ended_at: datetime, evidence: Sequence[Evidence]) -> datetime:
+    """An attempt's end and its proof are one transaction, whose clock was read more than once."""
+    proofs = [each.at for each in evidence if each.attempt_id == attempt.id]
+    return min((at for at in proofs if timedelta(0) <= ended_at - at < _ONE_MOMENT), default=ended_at)
+
+
+def _evidence(evidence: Iterable[Evidence]) -> Iterator[Line]:
     for each in evidence:
         post = f" Post {each.external_id}." if each.external_id else ""
         text = f"{_SAID[each.kind]}, by {_who(each)}: {each.proof.rstrip('.')}.{post}"
@@ -170,7 +190,9 @@ def _told(trail: Trail) -> Iterator[Line]:
 def _end(trail: Trail, name: str) -> Iterator[Line]:
     row = trail.publication
     if row.published_at is not None:
-        yield Line(row.published_at, "live", f"Live on {name}{f': {row.url}' if row.url else ''}.")
+        seen = [each.at for each in trail.evidence if each.kind == EvidenceKind.LIVE]
+        at = max([row.published_at, *seen[:1]])
+        yield Line(at, "live", f"Live on {name}{f': {row.url}' if row.url else ''}.")
     elif row.state in (State.FAILED, State.SKIPPED, State.CANCELLED, State.DROPPED, State.NEEDS_REVIEW):
         yield Line(row.state_at, "end", without_secrets(f"{row.reason} {row.remedy}".strip()))
 
