@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Final
 
 from autorepost_app.domain.connections import ConnectionStatus, missing_scopes, same_account
-from autorepost_app.domain.errors import PlatformFault, Rejected, UserError
+from autorepost_app.domain.errors import Operator, PlatformFault, Rejected, UserError, Verdict
 from autorepost_app.domain.identity import TenantScope
 from autorepost_app.persistence import connections, ledger, waking
 from autorepost_app.persistence.models import Connection
@@ -96,9 +96,7 @@ def finish(house: House, scope: TenantScope, reply: Mapping[str, str], *, choose
         found = _exchange(house, consent, code)
     except PlatformFault as fault:
         text = f"{manifest.name} was not connected: {fault.verdict.text}"
-        # only what the platform will never take has a remedy of its own for the person in front of us
-        own = fault.verdict.remedy if isinstance(fault.verdict, Rejected) else ""
-        raise UserError(text, remedy=own or "Start connecting again.", field="code") from fault
+        raise UserError(text, remedy=_remedy(manifest, fault.verdict), field="code") from fault
     chosen = _choose(manifest, found, choose)
     _check_scopes(manifest, consent.login, chosen)
     if consent.connection_id is not None:
@@ -106,6 +104,18 @@ def finish(house: House, scope: TenantScope, reply: Mapping[str, str], *, choose
             old = connections.get(session, consent.connection_id)
         same_account(old.external_account_id, chosen.account.external_id, manifest.name, old.handle)
     return _keep(house, scope, consent, chosen)
+
+
+def _remedy(manifest: Platform, verdict: Verdict) -> str:
+    """For the person in front of us, who is often the operator as well: no publication will stop and tell them."""
+    match verdict:
+        case Operator(remedy=remedy):
+            _LOG.error("%s connects nobody: %s (%s)", manifest.name, remedy, verdict.detail)
+            return f"Only who runs this installation can mend it: {remedy}"
+        case Rejected(remedy=remedy) if remedy:
+            return remedy
+        case _:
+            return "Start connecting again."
 
 
 def disconnect(house: House, scope: TenantScope, connection_id: str) -> None:
