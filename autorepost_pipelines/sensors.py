@@ -14,7 +14,18 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.posts import PostIdentity
 from autorepost_app.domain.publications import State
-from autorepost_app.services import chains, detect, finish, notices, offers, reconcile, record, restores
+from autorepost_app.services import (
+    chains,
+    checks,
+    detect,
+    finish,
+    notices,
+    offers,
+    reconcile,
+    record,
+    restores,
+    watchdogs,
+)
 from autorepost_app.services.house import House
 from autorepost_pipelines.house import this_house
 from autorepost_pipelines.jobs import publish_again, repost
@@ -26,6 +37,9 @@ _READS_PER_TICK: Final = 50
 _FINISHES: Final = 20
 _PULSES_PER_TICK: Final = 80
 _DAEMON_SECONDS: Final = 5
+_WATCH_SECONDS: Final = 60
+_CHECKS: Final = 8
+"""In one look at the watches: some 10,000 a day."""
 
 
 @dg.sensor(
@@ -129,7 +143,33 @@ def tell_failed_runs(context: dg.RunFailureSensorContext) -> None:
         )
 
 
-SENSORS: Final = [detect_posts, offer_due, settle_unknown, look_after, tell_failed_runs]
+@dg.sensor(
+    minimum_interval_seconds=_WATCH_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    asset_selection=[dg.AssetKey("publications")],
+    description="Raises an alarm where a promise is not kept, and looks for what is published in the platforms' lists.",
+)
+def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    here, scope = this_house(), SystemScope("watch")
+    turns = watchdogs.look(here, scope)
+    try:
+        checks.check_due(here, scope, limit=_CHECKS)
+    except Exception as error:  # what was found by looking at our own rows is shown whatever a platform answers
+        context.log.error(f"Not everything could be checked: {error!r}")
+    for turn in turns:
+        context.log.log(
+            "ERROR" if turn.began else "INFO", f"{turn.watch}: {len(turn.began)} new, {len(turn.over)} over"
+        )
+    lasting = [each for each in watchdogs.standing(here, scope) if each.count]
+    if not turns:
+        said = ", ".join(f"{each.watch}: {each.count}" for each in lasting)
+        return dg.SensorResult(skip_reason=f"Lasting alarms: {said}" if said else "Every promise is kept.")
+    counts: dict[str, int | str] = {str(each.watch): each.count for each in lasting}
+    alarm = dg.AssetObservation("publications", metadata=counts or {"alarms": "none"}, description="what is watched")
+    return dg.SensorResult(asset_events=[alarm])
+
+
+SENSORS: Final = [detect_posts, offer_due, settle_unknown, look_after, watch, tell_failed_runs]
 
 
 def _offer(house: House, instance: dg.DagsterInstance) -> dg.SensorResult:

@@ -16,7 +16,7 @@ from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Attempt, Publication, Rendition
 from autorepost_app.persistence.publications import Lease
 from autorepost_app.persistence.secrets import Place
-from autorepost_app.platform_kit.protocol import Delivery, Grant, Handles, SendTooLate
+from autorepost_app.platform_kit.protocol import Delivery, Grant, Handles, PostText, SendTooLate
 from autorepost_app.services.house import House, Links
 from autorepost_app.services.prepare import frozen_text
 
@@ -117,7 +117,7 @@ def delivery_of(house: House, loaded: Loaded, grant: Grant, report: Callable[[st
     options = {option.name: option.default for option in spec.options} | row.options
     return Delivery(
         publication_id=row.id,
-        marker=marker_of(row.platform, row.external_account_id, row.source_platform, row.source_post_id),
+        marker=_marker(row),
         grant=grant,
         text=frozen_text(row),
         media=media,
@@ -126,6 +126,42 @@ def delivery_of(house: House, loaded: Loaded, grant: Grant, report: Callable[[st
         cover=StoredPicture(loaded.cover_key, house.store, house.links) if loaded.cover_key else None,
         report=report,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NoFile:
+    """In place of a file where there is none and nothing is sent, as the platform kit's MediaFile."""
+
+    size_bytes: int = 0
+    sha256: str = ""
+
+    @property
+    def facts(self) -> MediaFacts:
+        raise LookupError("there is no file: this is only for looking")
+
+    def chunks(self, offset: int = 0, length: int | None = None, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
+        raise LookupError("there is no file: this is only for looking")
+
+    def public_url(self, ttl_seconds: float) -> str:
+        raise LookupError("there is no file: this is only for looking")
+
+
+def delivery_to_look_for(house: House, row: Publication, text: PostText, grant: Grant) -> Delivery:
+    """Enough for reads, whether there is a file or not."""
+    spec = house.platforms.destination_spec(row.platform)
+    return Delivery(
+        publication_id=row.id,
+        marker=_marker(row),
+        grant=grant,
+        text=text,
+        media=NoFile(),
+        options={option.name: option.default for option in spec.options} | row.options,
+        first_sent_at=row.first_sent_at,
+    )
+
+
+def _marker(row: Publication) -> str:
+    return marker_of(row.platform, row.external_account_id, row.source_platform, row.source_post_id)
 
 
 def open_handles(house: House, attempt: Attempt) -> dict[str, str]:

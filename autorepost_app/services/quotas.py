@@ -148,6 +148,22 @@ def room(house: House, scope: SystemScope, platform: str, call: str) -> int | No
     return min((line.left // cost for line, cost in lines if line.left is not None), default=None)
 
 
+def least_share(house: House, scope: SystemScope, platform: str, account: str) -> float:
+    """What is left of the limit of which the least is left, for calls on behalf of that account: 0 to 1."""
+    now, manifest = house.clock(), house.platforms.manifest(platform)
+    with house.db.system(scope) as session:
+        told = quotas.allowances(session)
+        lines = [
+            _standing(manifest, rule, _subject(rule, account), "", _seen(session, manifest, rule, now), told, now)
+            for rule in manifest.quotas
+        ]
+    return min((line.left / line.limit for line in lines if line.limit and line.left is not None), default=1.0)
+
+
+def _subject(rule: QuotaRule, account: str) -> str:
+    return account if rule.scope == "account" else _APP
+
+
 def forget(house: House, scope: SystemScope) -> int:
     """Housekeeping: deletes counts that no longer count, and that no bill is made from."""
     with house.db.system(scope) as session:
@@ -157,7 +173,7 @@ def forget(house: House, scope: SystemScope) -> int:
 def _count(rule: QuotaRule, account: str, cost: int, now: datetime) -> Count:
     if rule.scope == "account" and not account:
         raise ValueError(f"{rule.name} is counted by account, and the call names none")
-    return Count(rule.name, account if rule.scope == "account" else _APP, _span(rule, now), cost, rule.limit)
+    return Count(rule.name, _subject(rule, account), _span(rule, now), cost, rule.limit)
 
 
 def _span(rule: QuotaRule, now: datetime) -> Span:

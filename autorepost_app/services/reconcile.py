@@ -80,16 +80,22 @@ def heed_late_answers(house: House, scope: SystemScope) -> list[Publication]:
 
 
 def _heed(house: House, session: Session, row: Publication, seen: Evidence, now: datetime) -> Publication:
-    name = house.platforms.manifest(row.platform).name
-    _tell(house, session, row, "publication.published", f"{name}: the video is live after all.", seen.proof)
+    proof = Proof(EvidenceKind.LIVE, "late_answer", seen.proof, now, external_id=seen.external_id, url=seen.url)
+    return live_after_all(house, session, row, proof)
+
+
+def live_after_all(house: House, session: Session, row: Publication, proof: Proof) -> Publication:
+    """What nobody works on any more becomes PUBLISHED by this evidence. Raises MoveLost where somebody does again."""
+    name, now = house.platforms.manifest(row.platform).name, house.clock()
+    _tell(house, session, row, "publication.published", f"{name}: the video is live after all.", proof.proof)
     return publications.move(
         session,
         _LIVE_AFTER_ALL[State(row.state)],
         row,
         now=now,
-        proof=Proof(EvidenceKind.LIVE, "late_answer", seen.proof, now, external_id=seen.external_id, url=seen.url),
-        external_id=seen.external_id,
-        url=seen.url,
+        proof=proof,
+        external_id=proof.external_id,
+        url=proof.url,
         published_at=now,
         reason="",
         remedy="",

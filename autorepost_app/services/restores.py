@@ -20,7 +20,7 @@ from autorepost_app.persistence import ledger, posts, publications, restores
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Publication, Restore
 from autorepost_app.persistence.restores import Marks
-from autorepost_app.platform_kit.protocol import Absent, DestinationSpec, Finding, KeyKind, Live, Undecided
+from autorepost_app.platform_kit.protocol import Absent, Delivery, DestinationSpec, Finding, KeyKind, Live, Undecided
 from autorepost_app.services import deliveries, tokens
 from autorepost_app.services.deliveries import Loaded
 from autorepost_app.services.house import House
@@ -145,9 +145,13 @@ def doubt_of(session: Session, row: Publication) -> Doubt | None:
 
 def search(house: House, scope: SystemScope, loaded: Loaded, doubt: Doubt) -> Finding:
     """Looks for it among what its account published in the time that was forgotten. Raises PlatformFault."""
-    row = loaded.row
-    grant = tokens.grant_for(house, scope, row.connection_id)
+    grant = tokens.grant_for(house, scope, loaded.row.connection_id)
     delivery = deliveries.delivery_of(house, loaded, grant, lambda _step, _fraction: None)
+    return search_with(house, scope, loaded.row, delivery, doubt)
+
+
+def search_with(house: House, scope: SystemScope, row: Publication, delivery: Delivery, doubt: Doubt) -> Finding:
+    """The same for one that may have no file."""
     finding = house.platforms.destination(row.platform).search(delivery, doubt.lost_since - _MARGIN)
     if not isinstance(finding, Live) or finding.external_id is None:
         return finding

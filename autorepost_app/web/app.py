@@ -19,11 +19,11 @@ from starlette.routing import Route
 
 from autorepost_app.services.house import House
 from autorepost_app.services.links import PATH, TRIAL, LinkRefused, SignedLinks
-from autorepost_app.web import hooks
+from autorepost_app.web import hooks, metrics
 from autorepost_app.web.throttle import Throttle
 
 PROBES: Final = frozenset({"/healthz", "/readyz"})
-PREFIXES: Final = (*sorted(PROBES), PATH, hooks.PREFIX)
+PREFIXES: Final = (*sorted(PROBES), PATH, hooks.PREFIX, metrics.PATH)
 START_HEADER: Final = "Autorepost-Start"
 _VIDEO: Final = "video/mp4"
 _PATIENCE_SECONDS: Final = 5.0
@@ -35,7 +35,7 @@ _PRIVATE: Final = {"Cache-Control": "private, no-store"}
 
 
 def own_app(house: House, links: SignedLinks, start_mark: str = "") -> Starlette:
-    """Health, signed media and webhooks, below `PREFIXES`. It grows with the API and can be served alone.
+    """Health, metrics, signed media and webhooks, below `PREFIXES`. It grows with the API and can be served alone.
 
     `start_mark` is what whoever started this process knows it by.
     """
@@ -69,8 +69,14 @@ def own_app(house: House, links: SignedLinks, start_mark: str = "") -> Starlette
             return PlainTextResponse(links.trial_answer(), headers=_PRIVATE)
         return await run_in_threadpool(_file, house, key, request.method == "HEAD")
 
+    house_metrics = metrics.Metrics(house)
+
+    async def measured(_request: Request) -> Response:
+        return Response(await run_in_threadpool(house_metrics.page), media_type=metrics.MEDIA_TYPE)
+
     routes = [
         Route("/healthz", healthz),
+        Route(metrics.PATH, measured),
         Route("/readyz", readyz),
         Route(PATH + "{signed}", media, methods=["GET", "HEAD"]),
         *hooks.hook_routes(house),

@@ -33,7 +33,7 @@ def test_each_platform_has_its_credentials_by_the_same_names() -> None:
 
 
 def test_addresses_stay() -> None:
-    assert set(PREFIXES) >= {"/healthz", "/readyz", "/media/signed/"}
+    assert set(PREFIXES) >= {"/healthz", "/readyz", "/metrics", "/media/signed/"}
     assert links.PATH == "/media/signed/"
     assert DAGSTER_PREFIX == "/dagster"
 
