@@ -59,6 +59,8 @@ def watch(house: House, scope: SystemScope) -> bool:
         marks = restores.marks(session)
         if before is not None and before.flushed == marks.flushed:
             return noticed
+        if before is None:  # whoever starts at the same time and sees the line below must see that it is remembered
+            _remember(house, marks)
         ledger.save_setting(session, _SEEN, {"at": now.isoformat()}, now=now)
     _remember(house, marks)
     return noticed

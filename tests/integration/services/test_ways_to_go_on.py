@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.identity import TenantScope
 from autorepost_app.domain.publications import FINAL, State
 from autorepost_app.persistence import publications
+from autorepost_app.persistence import restores as kept_restores
 from autorepost_app.services import connect, detect, finish, notices, offers, people, reconcile, record, restores, rules
 
 Ready = Callable[..., Any]
@@ -179,6 +181,33 @@ def test_two_daemons_at_once_do_everything_once(
     assert owner_connection.execute(found).fetchone() == (2,), "each is told once"
     assert (len(sandbox.live("x")), len(sandbox.live("youtube"))) == (1, 1)
     world.assert_invariants()
+
+
+@dataclass
+class Interrupted:
+    """A store before which something else happens, each time that something is written to it."""
+
+    store: Any
+    first: Callable[[], object]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    def put_stream(self, *given: Any) -> Any:
+        self.first()
+        return self.store.put_stream(*given)
+
+
+def test_two_daemons_that_start_at_once_do_not_take_a_new_database_for_a_restored_one(world: Any) -> None:
+    other = world.worker().house
+    store = Interrupted(world.house.store, lambda: restores.notice(other, world.system))
+
+    assert not restores.watch(replace(world.house, store=store), world.system)
+
+    assert not restores.watch(other, world.system)
+    assert told(world, "database.restored") == []
+    with world.house.db.system(world.system) as session:
+        assert kept_restores.epoch(session) == 0
 
 
 # -------------------------------------------------------------------------------------------------------- connections
