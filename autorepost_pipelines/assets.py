@@ -14,7 +14,7 @@ import dagster as dg
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.media import MediaFacts, violations
 from autorepost_app.domain.posts import PostIdentity
-from autorepost_app.services import fetch, offers, prepare, publish, record
+from autorepost_app.services import dead_letters, fetch, offers, prepare, publish, record
 from autorepost_app.services.house import House
 from autorepost_app.services.record import Story
 from autorepost_pipelines import pictures
@@ -142,7 +142,9 @@ def _publishing_step(platform: str) -> dg.OpDefinition:
 def see_through(context: dg.OpExecutionContext) -> None:
     here, scope = this_house(), SystemScope("publish")
     publish.see_through(here, scope, _identity(context), patience_seconds=PATIENCE_SECONDS, progress=_progress(context))
-    context.add_output_metadata(pictures.of_publications(_stories(here, context)[0]))
+    found = _stories(here, context)
+    receipts = [each for story in found for each in record.receipts(here, scope, story.post.id)]
+    context.add_output_metadata({**pictures.of_publications(found[0]), **pictures.of_receipts(here, receipts)})
 
 
 @dg.graph_asset(
@@ -162,13 +164,17 @@ def publications(renditions):  # type: ignore[no-untyped-def]  # Dagster compose
     check_specs=[
         dg.AssetCheckSpec("nothing_stuck", asset="activity", description="Every publication is final or on its way.")
     ],
-    description="The honest story of the post, as its creator reads it.",
+    description="The honest story of the post, as its creator reads it; and what waits for a person, of any post.",
 )
 def activity(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     here = this_house()
     offers.close(here, SystemScope("record"), _identity(context))
     found = _stories(here, context)
-    return dg.MaterializeResult(metadata=pictures.of_activity(found[0]), check_results=[_nothing_stuck(here, found)])
+    waiting = dead_letters.waiting(here, SystemScope("record"))
+    return dg.MaterializeResult(
+        metadata={**pictures.of_activity(found[0]), **pictures.of_dead_letters(waiting)},
+        check_results=[_nothing_stuck(here, found)],
+    )
 
 
 ASSETS: Final = [posts, originals, renditions, publications, activity]

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import dagster as dg
 from PIL import Image
 
+from autorepost_app.services.dead_letters import Group
 from autorepost_app.services.house import House
+from autorepost_app.services.receipts import Receipt, stamp
 from autorepost_app.services.record import Story
 from autorepost_app.services.rows import Original, Post, Publication, Rendition
 
 _PICTURE_SIDE: Final = 160
 _PICTURE_QUALITY: Final = 60
+_GROUPS: Final = 20
+_DETAIL_CHARACTERS: Final = 400
+_MARKUP: Final = re.compile(r"[\\`*\[\]<>|#]")
 _FACTS: Final = ("container", "vcodec", "acodec", "width", "height", "fps", "duration_seconds", "rotation")
 
 
@@ -79,6 +85,52 @@ def of_publications(story: Story) -> dict[str, Any]:
 def of_activity(story: Story) -> dict[str, Any]:
     lines = [f"* `{line.at:%Y-%m-%d %H:%M:%S}` {line.text}" for line in story.activity]
     return {"story": dg.MetadataValue.md("\n".join(lines) or "nothing yet"), "lines": len(lines)}
+
+
+def of_receipts(house: House, receipts: Sequence[Receipt]) -> dict[str, Any]:
+    """What was done for each publication, with its proof."""
+    pages = [_page(house, each) for each in receipts]
+    return {"receipts": dg.MetadataValue.md("\n\n".join(pages) or "nothing was promised")}
+
+
+def of_dead_letters(groups: Sequence[Group]) -> dict[str, Any]:
+    """What waits for a person, the longest waiting first."""
+    lines = [_waiting(each) for each in groups[:_GROUPS]]
+    if len(groups) > _GROUPS:
+        lines.append(f"* and {len(groups) - _GROUPS} more kinds")
+    return {
+        "waits_for_a_person": dg.MetadataValue.md("\n".join(lines) or "nothing"),
+        "waiting": sum(each.count for each in groups),
+    }
+
+
+def _page(house: House, receipt: Receipt) -> str:
+    lines = [
+        f"#### {house.platforms.name(receipt.platform)} @{_words(receipt.account)}",
+        "",
+        f"**{_words(receipt.proof)}**",
+        "",
+    ]
+    for line in receipt.lines:
+        lines.append(f"* `{stamp(line.at)}` {_words(line.text)}")
+        if line.detail:
+            lines.append(f"    * `{_in_code(line.detail)}`")
+    return "\n".join(lines)
+
+
+def _waiting(group: Group) -> str:
+    goes_on = f" Tried again by itself `{stamp(group.goes_on_at)}`." if group.goes_on_at else ""
+    since = f"since `{stamp(group.oldest_at)}`"
+    return f"* **{_words(group.title)}** {since}. {_words(group.remedy)}{goes_on} `{group.key}`"
+
+
+def _words(text: str) -> str:
+    """Other people's words, which are no markup of ours."""
+    return " ".join(_MARKUP.sub(r"\\\g<0>", text).split())
+
+
+def _in_code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())[:_DETAIL_CHARACTERS]
 
 
 def facts_table(rows: Iterable[tuple[str, Mapping[str, Any]]]) -> dg.TableMetadataValue:

@@ -12,8 +12,8 @@ SHOWN = {
     "posts": {"caption", "source", "posted_at", "detected_at", "delay_seconds", "kind", "tenants"},
     "originals": {"thumbnail", "facts", "bytes", "sha256", "fetch_seconds", "store_key"},
     "renditions": {"plan", "facts", "bytes", "make_seconds", "cpu_seconds"},
-    "publications": {"publications", "instagram_link", "x_link", "youtube_link", "slowest_delay_seconds"},
-    "activity": {"story", "lines"},
+    "publications": {"publications", "receipts", "instagram_link", "x_link", "youtube_link", "slowest_delay_seconds"},
+    "activity": {"story", "lines", "waits_for_a_person", "waiting"},
 }
 
 
@@ -48,6 +48,8 @@ def test_a_run_publishes_the_post_and_shows_what_it_did(line: Any, sandbox: Any,
     assert {record["vcodec"] for record in _rows(shown["renditions"]["facts"])} == {"h264"}
     assert shown["renditions"]["bytes"].value > 0
     assert "live" in shown["activity"]["story"].value
+    assert shown["publications"]["receipts"].value.count("**Published: ") == 3
+    assert (shown["activity"]["waits_for_a_person"].value, shown["activity"]["waiting"].value) == ("nothing", 0)
     assert line.checks(run) == {"fits_every_destination": True, "nothing_stuck": True}
 
 
