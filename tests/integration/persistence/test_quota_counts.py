@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -95,6 +95,14 @@ def test_a_call_dearer_than_the_whole_limit_is_put_off_a_window_at_a_time(limit:
     assert limit.through(0) == 5, "it took nothing"
 
 
+@pytest.mark.parametrize(("cost", "last_to_leave"), [(1, 0), (2, 100), (3, 200), (4, 300)])
+def test_a_dear_call_waits_until_as_much_as_it_takes_has_left(limit: Limit, cost: int, last_to_leave: float) -> None:
+    for seconds, taken in ((0, 1), (100, 1), (200, 1), (300, 2)):
+        assert limit.take(seconds, cost=taken) is None
+
+    assert limit.take(400, cost=cost) == after(last_to_leave + QUARTER)
+
+
 def test_a_limit_that_is_full_and_closed_opens_with_the_later_of_both(limit: Limit) -> None:
     limit.through(0)
     limit.told(1, resets=77)
@@ -148,6 +156,34 @@ def test_a_limit_with_room_is_not_closed_by_when_it_starts_anew(limit: Limit) ->
     limit.told(0, limit=5, remaining=3, resets=600)
 
     assert limit.through(1) == 3
+
+
+def test_a_limit_that_was_closed_opens_when_its_platform_says_that_there_is_room(limit: Limit) -> None:
+    limit.told(0, limit=5, remaining=0, resets=600)
+    assert limit.take(1) == after(600)
+    limit.told(130, limit=5, remaining=3)
+
+    assert limit.through(131) == 3
+
+
+def test_what_is_left_is_taken_off_the_limit_that_the_platform_names_and_not_off_ours(limit: Limit) -> None:
+    limit.told(0, limit=3, remaining=2)
+
+    assert limit.through(1) == 2
+
+
+def test_what_others_took_leaves_when_the_platform_says_that_it_starts_anew(limit: Limit) -> None:
+    limit.told(3, limit=5, remaining=1, resets=300)
+
+    assert limit.through(4) == 1
+    assert limit.through(300) == 4, "ours still counts, theirs no more"
+
+
+def test_two_words_of_one_moment_add_up_to_the_later(limit: Limit) -> None:
+    limit.told(0, limit=5, remaining=4)
+    limit.told(0, limit=5, remaining=2)
+
+    assert limit.used(0) == 3
 
 
 def test_more_left_than_there_is_gives_nothing_back_of_just_now(limit: Limit) -> None:
@@ -220,6 +256,12 @@ def test_counting_and_heeding_a_word_wait_for_whoever_has_the_limit(limit: Limit
     assert busy(lambda: limit.take(0)) == (True, None)
     assert busy(lambda: limit.told(0, limit=5, remaining=4)) == (True, None)
     assert limit.through(0) == 4
+
+
+def test_whoever_has_the_limit_of_one_account_holds_up_no_other(limit: Limit, busy: Any) -> None:
+    now, count = limit.at(0)
+    other = replace(count, subject="noa")
+    assert busy(lambda: quotas.reserve(limit.db.statement, "tube", now, [other])) == (False, [])
 
 
 # ----------------------------------------------------------------------------------------------------------- forgetting

@@ -107,6 +107,13 @@ def test_a_used_up_day_has_room_when_enough_posts_are_a_day_old(used: int, hours
     assert posts_allowed(usage, NOW, published) == Allowance(3, 0, NOW + timedelta(hours=frees_in))
 
 
+@pytest.mark.parametrize(("hours_ago", "frees_in"), [([1, 5], 7), ([1, 13], 11)])
+def test_a_window_that_instagram_tells_replaces_the_day(hours_ago: list[int], frees_in: int) -> None:
+    usage = {"quota_usage": 3, "config": {"quota_total": 3, "quota_duration": 43_200}}
+    published = tuple(NOW - timedelta(hours=hours) for hours in hours_ago)
+    assert posts_allowed(usage, NOW, published) == Allowance(3, 0, NOW + timedelta(hours=frees_in))
+
+
 @given(
     used=st.integers(0, 500),
     total=st.integers(1, 100),

@@ -226,6 +226,20 @@ def test_a_used_up_day_outlasts_a_healthy_short_window(owner: str, words: str) -
     assert words in verdict.limit
 
 
+@pytest.mark.parametrize(("user", "app"), [(9, 3), (3, 9)])
+def test_two_used_up_days_are_waited_out_to_the_later(user: int, app: int) -> None:
+    days = {"user": user, "app": app}
+    verdict = wait(
+        {
+            f"x-{owner}-limit-24hour-{name}": value
+            for owner, hours in days.items()
+            for name, value in (("remaining", "0"), ("reset", str(stamp(timedelta(hours=hours)))))
+        }
+    )
+    assert verdict.at == NOW + timedelta(hours=9)
+    assert ("this account's" in verdict.limit) == (user > app)
+
+
 def test_a_healthy_day_does_not_hide_the_short_window() -> None:
     day = limits(x_user_limit_24hour_remaining=5, x_user_limit_24hour_reset=stamp(timedelta(hours=9)))
     assert wait({**limits(x_rate_limit_reset=stamp(timedelta(minutes=2))), **day}).at == NOW + timedelta(minutes=2)
@@ -283,6 +297,9 @@ def test_an_answer_nobody_listed_is_a_bug_and_shouts(response: httpx.Response) -
 def test_a_read_that_answers_200_with_nothing_but_errors_is_a_refusal() -> None:
     inner = {"title": "Not Found Error", "type": "https://api.x.com/2/problems/resource-not-found", "detail": "no user"}
     assert type(verdict_on("timeline", answer(200, {"errors": [inner]}))) is Rejected
+    assert verdict_on("timeline", answer(200, {"errors": [inner]})).code == "x.not-found"
+    forbidden = {"title": "Forbidden", "type": "https://api.x.com/2/problems/not-authorized-for-resource"}
+    assert verdict_on("timeline", answer(200, {"errors": [forbidden]})).code == "x.forbidden"
     partial = {"data": [{"id": "1"}], "errors": [inner]}
     assert body_of(answer(200, partial), "timeline", NOW) == partial
 

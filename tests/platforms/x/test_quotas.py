@@ -249,3 +249,10 @@ def test_the_prices_are_the_documented_ones() -> None:
     assert costs["post"] + costs["link"] == 1000 * price["post_with_url"]
     assert costs["read_post"] == 1000 * price["read_post"]
     assert costs["me"] == 1000 * price["read_user"]
+
+
+@pytest.mark.parametrize(("remaining", "told"), [(11, False), (10, True), (1, True), (0, True)])
+def test_the_last_tenth_of_a_limit_is_counted_by_what_x_says(remaining: int, told: bool) -> None:
+    ledger = Ledger()
+    heed(ledger, "post", "1", httpx.Headers({"x-rate-limit-limit": "100", "x-rate-limit-remaining": str(remaining)}))
+    assert [each.remaining for _, _, each in ledger.settled] == ([remaining] if told else [])

@@ -159,3 +159,8 @@ def test_one_more_word_is_another_post() -> None:
     assert are_ours("my day", {"text": "my day" + MEDIA_LINK}) is True
     assert are_ours("my day", {"text": "my day two" + MEDIA_LINK}) is False
     assert are_ours("my day two", {"text": "my day" + MEDIA_LINK}) is False
+
+
+@pytest.mark.parametrize("shown", ["fish &amp; chips", "fish &amp;amp; chips"])
+def test_words_that_look_like_html_are_ours_whether_x_writes_references_or_not(shown: str) -> None:
+    assert are_ours("fish &amp; chips", {"text": shown + MEDIA_LINK}) is True

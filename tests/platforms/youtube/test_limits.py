@@ -181,3 +181,12 @@ def test_a_marker_longer_than_its_room_pushes_out_tags_never_itself() -> None:
 def test_the_tags_with_our_marker_fill_youtubes_500_characters_and_no_more(letters: int, kept: bool) -> None:
     tags = with_marker(["t" * letters], "marker-ten")
     assert tags == ["marker-ten", *(["t" * letters] if kept else [])]
+
+
+def test_a_full_caption_of_tags_loses_none_of_them_to_our_marker() -> None:
+    fitted = fit(PostText("words", tags=tuple(f"tag{number}" for number in range(200))))[0]
+    assert with_marker(fitted.tags, "m" * 39) == ["m" * 39, *fitted.tags]
+
+
+def test_a_tag_stays_as_its_creator_spelt_it_first() -> None:
+    assert fit(PostText("words", tags=("Walk", "WALK", "walk")))[0].tags == ("Walk",)
