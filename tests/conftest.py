@@ -49,6 +49,7 @@ hypothesis.settings.load_profile("busy machine")
 
 MEDIA = Path(__file__).parent / "media"
 WORKER = Path(__file__).parent / "faults" / "worker.py"
+WAYS = Path(__file__).parent / "pipelines" / "test_ways_to_go_on.py"
 CLIP = Path(__file__).parents[1] / "autorepost_app" / "cli" / "clip.mp4"
 """Upright, H.264, AAC, index first: every destination takes its very bytes."""
 
@@ -58,16 +59,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only_with_faults: takes minutes; left out without --faults")
     if config.getoption("--faults"):
-        config.args[:] = [str(WORKER.parent)]
+        config.args[:] = [str(WORKER.parent), str(WAYS)]
         if not hasattr(config, "workerinput"):
             from fault_summary import FaultRun
 
             config.pluginmanager.register(FaultRun())
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is quick to fail comes first."""
+    faults = config.getoption("--faults")
+    only_then = {item for item in items if item.get_closest_marker("only_with_faults") is not None}
+    left_out = [item for item in items if (item.path == WAYS) > (item in only_then)] if faults else list(only_then)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
 
 

@@ -24,7 +24,7 @@ class Cell:
         return f"{len(self.died_at)}" + ("" if self.passed else " WRONG")
 
 
-@dataclass
+@dataclass(eq=False)
 class FaultRun:
     """A plugin for the process that shows results."""
 
