@@ -41,6 +41,11 @@ def test_every_path_it_names_is_there(document: Path) -> None:
     assert {path for path in named if not (ROOT / path).exists()} == set()
 
 
+def test_every_test_it_names_is_there(document: Path) -> None:
+    for module, name in _TEST.findall(document.read_text()):
+        assert f"def {name}(" in (ROOT / module).read_text(), name
+
+
 def test_every_link_leads_somewhere(document: Path) -> None:
     for target, title in _LINK.findall(document.read_text()):
         path = (document.parent / target) if target else document
