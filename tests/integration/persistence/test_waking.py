@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import FINAL, State
 from autorepost_app.domain.waking import GAP_SECONDS, after_seconds, apart_seconds
-from autorepost_app.persistence import waking
+from autorepost_app.persistence import publications, waking
 
 SYSTEM = SystemScope("test")
 ASKED = {"cause": "not_active", "waiting_for": "@mia has to be connected again."}
@@ -68,6 +69,54 @@ def test_waking_leaves_alone_other_connections_and_whoever_is_at_work(db: Any, r
 
     assert reconnect(db, rows, held) == 0
     assert [rows.read(row).due_at for row in (held, other)] == [rows.now + LATER] * 2
+
+
+def files_come(db: Any, rows: Any) -> int:
+    with db.system(SYSTEM) as session:
+        return waking.files_come(session, "here", rows.now, causes={"chain", "here.page"})
+
+
+@pytest.mark.parametrize("cause", ["chain", "here.page"])
+def test_files_that_come_again_wake_what_waited_for_them(db: Any, rows: Any, cause: str) -> None:
+    row = rows.publication(State.PREPARING, due_at=rows.now + LATER, cause=cause, waiting_for="No videos.")
+
+    assert files_come(db, rows) == 1
+    assert (rows.read(row).due_at, rows.read(row).cause, rows.read(row).waiting_for) == (rows.now, "", "")
+
+
+@pytest.mark.parametrize("cause", ["not_active", "limit.downloads", "here.gone"])
+def test_files_that_come_again_leave_alone_what_waits_for_something_else(db: Any, rows: Any, cause: str) -> None:
+    row = rows.publication(State.PREPARING, due_at=rows.now + LATER, cause=cause)
+
+    assert files_come(db, rows) == 0
+    assert rows.read(row).due_at == rows.now + LATER
+
+
+def test_posts_go_on_one_after_the_other_and_each_with_all_its_destinations(db: Any, rows: Any) -> None:
+    scope = rows.tenant()
+    source = rows.account(scope, "here")
+    asked = {"state": State.PREPARING, "due_at": rows.now + LATER, "cause": "chain"}
+    promised = []
+    for _ in range(3):
+        post = rows.post(source)
+        promised += [rows.promise_of(post, rows.account(scope), **asked) for _ in range(2)]
+    with db.system(SYSTEM) as session:
+        made = publications.promise(session, promised)
+
+    assert files_come(db, rows) == 6
+
+    turns = Counter((rows.read(row).due_at - rows.now).total_seconds() for row in made)
+    assert turns == {0.0: 2, GAP_SECONDS: 2, 2 * GAP_SECONDS: 2}
+    assert len({(rows.read(row).post_id, rows.read(row).due_at) for row in made}) == 3
+
+
+def test_a_file_that_was_handed_over_wakes_its_own_post_whatever_it_waited_for(db: Any, rows: Any) -> None:
+    row = rows.publication(State.PREPARING, due_at=rows.now + LATER, **ASKED)
+    other = rows.publication(State.PREPARING, due_at=rows.now + LATER, **ASKED)
+    with db.system(SYSTEM) as session:
+        assert waking.has_file(session, row.post_id, rows.now) == 1
+
+    assert [rows.read(each).due_at for each in (row, other)] == [rows.now, rows.now + LATER]
 
 
 def test_those_that_are_repeated_together_go_on_one_after_the_other() -> None:

@@ -16,7 +16,7 @@ import pytest
 from autorepost_app.domain.dead_letters import ACTIONS, Action, Kind, key_of
 from autorepost_app.domain.errors import UserError
 from autorepost_app.domain.publications import BACK_OFF_SECONDS, EvidenceKind, State
-from autorepost_app.domain.waking import GAP_SECONDS
+from autorepost_app.domain.waking import APART_SECONDS, GAP_SECONDS
 from autorepost_app.persistence import publications
 from autorepost_app.persistence.publications import Proof
 from autorepost_app.services import chains, connect, dead_letters, fetch, people, prepare, publish, record
@@ -299,6 +299,27 @@ def test_the_longest_waiting_group_comes_first(refused: Callable[[int], Any], sa
     send_all(world)
 
     assert [group.kind for group in waiting(world)] == [Kind.REJECTED, Kind.RECONNECT]
+
+
+def test_a_limit_keeps_nobody_waiting_for_a_person_and_opens_for_them_one_by_one(
+    several: Callable[[int], Any], sandbox: Any
+) -> None:
+    world = several(3)
+    opens_at = world.clock() + timedelta(seconds=900)
+    sandbox.fault("x", "tweets.create", "rate_limited", seconds=900, count=None)
+    send_all(world)
+    sandbox.control("DELETE", "/faults")
+
+    rows = all_rows(world)
+    assert {row.state for row in rows} == {State.READY}
+    assert waiting(world) == []
+    late = sorted((row.due_at - opens_at).total_seconds() for row in rows)
+    assert len(set(late)) == 3
+    assert -5 < late[0] < late[-1] < APART_SECONDS + 30
+    world.clock.advance(900 + APART_SECONDS + 60)
+    send_all(world)
+    assert {row.state for row in all_rows(world)} == {State.PUBLISHED}
+    assert len(sandbox.live("x")) == 3
 
 
 @pytest.mark.parametrize("about", ["limit.posts", "a/b?c#d", "The video is private.", "x" * 200, "", "..", "ümlaut"])
