@@ -68,6 +68,7 @@ class Audit:
     promised: int = 0
     states: Counter[State] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     needless_reviews: list[str] = field(default_factory=list)
@@ -78,7 +79,7 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        return not (self.lost or self.doubled or self.wrong or self.needless_reviews)
+        return not (self.lost or self.unfinished or self.doubled or self.wrong or self.needless_reviews)
 
 
 def compare(promises: Sequence[Promise], rows: Iterable[Row], live: Iterable[LivePost]) -> Audit:
@@ -121,7 +122,7 @@ def _judge(audit: Audit, promise: Promise, row: Row | None, out: Sequence[LivePo
     elif row.state in REFUSED:
         _judge_refused(audit, promise, row, out)
     elif row.state not in FINAL:
-        audit.lost.append(f"{promise}: stays {row.state}: {row.reason or row.last_word} [{row.id}]")
+        audit.unfinished.append(f"{promise}: {row.state}: {row.reason or row.last_word} [{row.id}]")
 
 
 def _judge_published(audit: Audit, promise: Promise, row: Row, out: Sequence[LivePost]) -> None:

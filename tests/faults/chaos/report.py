@@ -24,6 +24,8 @@ def show(outcome: Outcome, console: Console) -> None:
         table.add_row(name, value)
     console.print(table)
     _list(console, "LOST", audit.lost)
+    still = "Still on its way when it was interrupted" if outcome.interrupted else "LOST: on its way, and does not move"
+    _list(console, still, audit.unfinished)
     _list(console, "DOUBLED", audit.doubled)
     _list(console, "WRONG", audit.wrong)
     _list(console, "A person was asked although the platform would have told", audit.needless_reviews)
@@ -47,6 +49,7 @@ def _lines(outcome: Outcome) -> list[tuple[str, str]]:
         ("published, and live once", str(audit.states[State.PUBLISHED] - len(audit.doubled))),
         ("states", states or "none"),
         ("lost", str(len(audit.lost))),
+        ("on its way", str(len(audit.unfinished))),
         ("doubled", str(len(audit.doubled))),
         ("otherwise wrong", str(len(audit.wrong) + len(audit.needless_reviews))),
         ("rightly needs review", str(len(audit.reviews))),
