@@ -20,8 +20,6 @@ from autorepost_app.domain.errors import UserError
 Run = Callable[..., subprocess.CompletedProcess[str]]
 FILLED = Path(__file__).with_name("fifth")
 KEY = "loops"
-PYTEST = ("-m", "pytest", "-n0", "-p", "no:cacheprovider")
-"""Without workers of its own: beside those of this very run they would only wait for each other's cores."""
 PLACES = (f"autorepost_app/platforms/{KEY}/", f"autorepost_app/sandbox/{KEY}.py", f"tests/platforms/{KEY}/")
 
 ASK = """
@@ -35,6 +33,12 @@ settings_from({"AUTOREPOST_LOOPS_API_URL": "http://127.0.0.1:9"})
 print(json.dumps({"platforms": sorted(found), "settings": platform_settings(found), "steps": steps,
                   "pools": sorted(pool_limits(2))}))
 """
+
+
+def pytest_in(copy: Path) -> tuple[str, ...]:
+    """A run of its own within this one: without workers, which would only wait for the same cores, and away from the
+    folder where every run on this machine clears up after the others, and stumbles over whoever does so as well."""
+    return ("-m", "pytest", "-n0", "-p", "no:cacheprovider", f"--basetemp={copy.with_name(copy.name + '-tests')}")
 
 
 def git(copy: Path, *arguments: str) -> str:
@@ -78,7 +82,7 @@ def unfilled_checks(scaffolded: Path, in_copy: Run, lint_imports: Run) -> dict[s
         "format": in_copy(scaffolded, "-m", "ruff", "format", "--check", *PLACES),
         "imports": lint_imports(scaffolded),
         "found": in_copy(scaffolded, "-c", ASK),
-        "tests": in_copy(scaffolded, *PYTEST, f"tests/platforms/{KEY}"),
+        "tests": in_copy(scaffolded, *pytest_in(scaffolded), f"tests/platforms/{KEY}"),
     }
 
 
@@ -126,7 +130,7 @@ def test_the_fifth_keeps_every_import_contract(filled: Path, lint_imports: Run) 
 
 def test_a_post_reaches_the_fifth_once(filled: Path, in_copy: Run) -> None:
     path = f"tests/platforms/{KEY}/test_publishes.py"
-    done = in_copy(filled, *PYTEST, path)
+    done = in_copy(filled, *pytest_in(filled), path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
 
