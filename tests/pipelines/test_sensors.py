@@ -13,7 +13,7 @@ from dagster import DagsterRunStatus
 from autorepost_app.domain.publications import State
 from autorepost_app.persistence import notices
 from autorepost_pipelines.definitions import defs
-from autorepost_pipelines.sensors import detect_posts, look_after, offer_due, settle_unknown, tell_failed_runs
+from autorepost_pipelines.sensors import detect_posts, look_after, offer_due, settle_unknown, tell_failed_runs, watch
 
 SUCCESS, FAILURE = DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE
 
@@ -215,3 +215,21 @@ def test_an_unclear_send_is_settled_by_a_tick_and_shown_on_its_partition(
     assert (event.partition, event.metadata["platform"].value) == (request.partition_key, "x")
     assert world.publication("x").state == State.PUBLISHED
     assert len(sandbox.live("x")) == 1
+
+
+def test_a_broken_promise_is_shown_when_it_begins_and_while_it_lasts(
+    tick: Callable[..., Any], line: Any, world: Any, sandbox: Any
+) -> None:
+    world.ready_made()
+    sandbox.post()
+    world.detect()
+    assert tick(watch).skip_message == "Every promise is kept."
+    for _ in range(2):
+        world.clock.advance(600)
+        tick(watch)
+    world.clock.advance(660)
+
+    [seen] = tick(watch).asset_events
+    assert seen.asset_key.path == ["publications"]
+    assert seen.metadata["not_tried"].value == 3
+    assert "not_tried: 3" in tick(watch).skip_message
