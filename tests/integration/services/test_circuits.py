@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from autorepost_app.domain.circuits import ACCOUNT_FAULTS, PROBE_SECONDS, REST_SECONDS
+from autorepost_app.domain.errors import TryAgain
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import State
 from autorepost_app.domain.waking import GAP_SECONDS
@@ -203,3 +204,13 @@ def test_a_day_without_any_answer_ends_nothing_that_has_not_been_tried(
     assert all(world.row(row.id).state == State.READY for row in rows)
     sandbox.control("DELETE", "/faults")
     assert all(world.step_to_rest(row.id).state == State.PUBLISHED for row in rows)
+
+
+def test_a_delay_of_our_own_making_says_nothing_about_the_platform(
+    several: Callable[..., list[Publication]], world: Any
+) -> None:
+    (row,) = several(1)
+    for _ in range(2 * ACCOUNT_FAULTS):
+        with world.house.db.system(SCOPE) as session:
+            circuits.failed(world.house, session, row, TryAgain("We will try again in a moment."))
+    assert list(circuits.open_now(world.house, SCOPE)) == []
