@@ -88,7 +88,9 @@ def look_again(house: House, scope: TenantScope, publication_id: str) -> Publica
         doubt = restores.doubt_of(session, row)
     seen = _last_look(house, loaded, before, doubt)
     with house.db.tenant(scope) as session:
-        publications.record(session, _in_review(session, publication_id), seen)
+        row = _visible(session, publication_id)
+        if seen.kind is EvidenceKind.LIVE or row.state == State.NEEDS_REVIEW:  # R4: live is kept whatever it is by now
+            publications.record(session, row, seen)
     if seen.kind is EvidenceKind.LIVE:
         reconcile.heed_late_answers(house, _LOOKING)
     with house.db.tenant(scope) as session:
