@@ -12,6 +12,7 @@ from dagster import DagsterRunStatus
 
 from autorepost_app.domain.publications import State
 from autorepost_app.persistence import notices
+from autorepost_pipelines import sensors
 from autorepost_pipelines.definitions import defs
 from autorepost_pipelines.sensors import detect_posts, look_after, offer_due, settle_unknown, tell_failed_runs, watch
 
@@ -218,8 +219,9 @@ def test_an_unclear_send_is_settled_by_a_tick_and_shown_on_its_partition(
 
 
 def test_a_broken_promise_is_shown_when_it_begins_and_while_it_lasts(
-    tick: Callable[..., Any], line: Any, world: Any, sandbox: Any
+    tick: Callable[..., Any], line: Any, world: Any, sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sensors, "this_house", lambda: world.house)  # the one whose clock moves
     world.ready_made()
     sandbox.post()
     world.detect()
