@@ -109,22 +109,23 @@ class _Sending:
         self.stayed_at = time.monotonic()
         with house.db.system(scope) as session:
             self.loaded = deliveries.load(session, lease.publication_id, lease.attempt_id)
+            self.row = self.loaded.row
             self.before = reads.unclear_before(session, self.loaded)
+            self.seen_live = publications.live_evidence(session, self.row.id)
+            self.wait = stops.stopped(house, session, self.row.platform) or circuits.held_off(house, session, self.row)
         deliveries.check_frozen(self.loaded)
-        self.row = self.loaded.row
         self.platform = house.platforms.manifest(self.row.platform)
         self.spec = house.platforms.destination_spec(self.row.platform)
         self.handles = deliveries.open_handles(house, self.loaded.attempt)
         self._outcomes = Outcomes(house, scope, lease, self.row, self.began_at)
 
     def run(self, patience_seconds: float) -> None:
-        with self.house.db.system(self.scope) as session:
-            if self._live_already(session):
-                return
-            wait = stops.stopped(self.house, session, self.row.platform)
-            wait = wait or circuits.held_off(self.house, session, self.row)
-        if wait is not None:
-            self._outcomes.step_back(wait)
+        if self.seen_live is not None:
+            with self.house.db.system(self.scope) as session:
+                self._live_already(session)
+            return
+        if self.wait is not None:
+            self._outcomes.step_back(self.wait)
             return
         try:
             destination = self.house.platforms.destination(self.row.platform)
@@ -184,8 +185,7 @@ class _Sending:
     def _report(self, step: str, fraction: float) -> None:
         """A long upload keeps its lease by reporting."""
         self.progress(f"{self.platform.name}: {step}", fraction)
-        if time.monotonic() - self.stayed_at > self.house.times.lease_seconds / 4:
-            self._stay()
+        self._stay()
 
     def _keep(self, handles: Mapping[str, str]) -> None:
         """Handles are on disk before the call that uses them (R6)."""
@@ -194,6 +194,9 @@ class _Sending:
             deliveries.keep_handles(self.house, session, self.lease, self.handles, self.spec.secret_handles)
 
     def _stay(self) -> None:
+        """Keeps the lease, of which a quarter may be used up before that costs a transaction."""
+        if time.monotonic() - self.stayed_at < self.house.times.lease_seconds / 4:
+            return
         self.stayed_at = time.monotonic()
         with self.house.db.system(self.scope) as session:
             publications.extend(
