@@ -157,9 +157,8 @@ def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     except Exception as error:  # what was found by looking at our own rows is shown whatever a platform answers
         context.log.error(f"Not everything could be checked: {error!r}")
     for turn in turns:
-        context.log.log(
-            "ERROR" if turn.began else "INFO", f"{turn.watch}: {len(turn.began)} new, {len(turn.over)} over"
-        )
+        say = context.log.error if turn.began else context.log.info
+        say(f"{turn.watch}: {len(turn.began)} new, {len(turn.over)} over")
     lasting = [each for each in watchdogs.standing(here, scope) if each.count]
     if not turns:
         said = ", ".join(f"{each.watch}: {each.count}" for each in lasting)
