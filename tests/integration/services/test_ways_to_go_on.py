@@ -392,3 +392,13 @@ def test_what_somebody_changed_behind_our_back_is_not_sent_again_either(
 
     assert sandbox.calls_now("youtube", "insert.last") == 1
     assert sandbox.live("youtube") == []
+
+
+def test_a_second_send_goes_with_the_handle_of_the_first(ready: Ready, sandbox: Any) -> None:
+    world = ready("instagram")
+    sandbox.fault("instagram", "media_publish", "reset_mid_body", bytes=20)
+    world.settle("instagram", State.UNKNOWN)
+
+    assert world.settle("instagram").state == State.PUBLISHED
+    assert sandbox.calls_now("instagram", "media_publish") == 2
+    assert sandbox.calls_now("instagram", "container.create") == 1, "one container becomes one post at most"
