@@ -125,7 +125,12 @@ class Vault:
             process = await asyncio.create_subprocess_exec(
                 self._ffprobe, *options, str(path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
             )
-            out, _ = await process.communicate()
+            try:
+                out, _ = await process.communicate()
+            finally:
+                if process.returncode is None:  # the sandbox is stopping
+                    process.kill()
+                    await process.wait()
         report: dict[str, Any] = json.loads(out or b"{}")
         if process.returncode or "format" not in report:
             raise NotAVideo("file is invalid")
