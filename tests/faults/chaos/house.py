@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy.engine import make_url
 
 from autorepost_app.cli.product import Product, current_settings
 from autorepost_app.cli.terminal import errors_in_words
 from autorepost_app.persistence.access import AccessFile
+from autorepost_app.processes import ProcessSpec
+
+_PATIENCE_SECONDS: Final = 240.0
+"""A part that comes up on a machine on which everything else comes up as well takes longer than the usual minute."""
 
 
 @dataclass
@@ -32,6 +37,12 @@ class RelayedProduct(Product):
         _replace(self.upstream, str(make_url(direct["system"]).query["host"]))
         relayed = {role: _with_host(url, self.relay) for role, url in direct.items()}
         _replace(access, json.dumps(relayed))
+
+    def _code_server(self) -> ProcessSpec:
+        return replace(super()._code_server(), ready_timeout_seconds=_PATIENCE_SECONDS)
+
+    def _web(self) -> ProcessSpec:
+        return replace(super()._web(), ready_timeout_seconds=_PATIENCE_SECONDS)
 
 
 def _with_host(url: str, folder: Path) -> str:

@@ -28,7 +28,7 @@ from autorepost_pipelines.workers import living_workers
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[2]
 CLIP: Final = ROOT / "autorepost_app" / "cli" / "clip.mp4"
-_PATIENCE_SECONDS: Final = 300.0
+_PATIENCE_SECONDS: Final = 400.0
 
 
 class ChaosError(Exception):
