@@ -536,8 +536,10 @@ class Circuit(Base):
 
 
 class Alarm(Base):
-    """A promise that a watch finds broken. `subject` is the id of what it is about, or a name; `since_at` when it broke,
-    `began_at` when that was seen. The row goes when the watch finds it kept again."""
+    """A promise that a watch finds broken. `subject` is the id of what it is about, or a name.
+
+    It broke at `since_at`, which was seen at `began_at`. The row goes when the watch finds the promise kept again.
+    """
 
     __tablename__ = "alarms"
     watch: Mapped[str] = mapped_column(primary_key=True)
