@@ -21,9 +21,11 @@ from autorepost_app.persistence import circuits
 from autorepost_app.persistence.circuits import WHOLE
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Circuit, Publication
+from autorepost_app.services import stops, tokens
 from autorepost_app.services.house import House
 
 _LOG: Final = logging.getLogger(__name__)
+_OUR_OWN_WORDS: Final = frozenset({CAUSE, stops.CAUSE, tokens.NOT_ACTIVE})
 
 
 def held_off(house: House, session: Session, row: Publication) -> WaitUntil | None:
@@ -41,10 +43,22 @@ def held_off(house: House, session: Session, row: Publication) -> WaitUntil | No
     return None
 
 
-def failed(house: House, session: Session, row: Publication, verdict: Verdict) -> None:
-    """Counts a fault that says something about the platform, and opens what has had too many in a row."""
-    if not isinstance(verdict, (TryAgain, OutcomeUnknown)) or not verdict.code:
+def heard(house: House, session: Session, row: Publication, verdict: Verdict) -> None:
+    """What the verdict on an attempt says about the platform: a fault counts, any other word of it is an answer.
+
+    A refusal counts as an answer too: whoever goes first and meets a limit has met somebody. What we ourselves said
+    before anybody was asked counts as neither.
+    """
+    if not verdict.code or verdict.code in _OUR_OWN_WORDS:
         return
+    if isinstance(verdict, (TryAgain, OutcomeUnknown)):
+        _count(house, session, row, verdict)
+    else:
+        answered(house, session, row)
+
+
+def _count(house: House, session: Session, row: Publication, verdict: Verdict) -> None:
+    """One fault more; what has had too many in a row is opened."""
     account = row.external_account_id
     for which, faults in ((WHOLE, PLATFORM_ACCOUNTS), (account, ACCOUNT_FAULTS)):
         counted = circuits.count_fault(

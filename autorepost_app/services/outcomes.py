@@ -95,7 +95,7 @@ class Outcomes:
         verdict, now = outcome.verdict, self.house.clock()
         evidence = Proof(EvidenceKind.NOT_DONE, "answer", verdict.text, now, detail=verdict.detail)
         self._close(session, "not_done_same_handle" if outcome.handle_usable else "not_done", _plain(verdict))
-        circuits.failed(self.house, session, self.row, verdict)
+        circuits.heard(self.house, session, self.row, verdict)
         verdict = self._for_everyone(session, verdict)
         wait = self._wait_seconds(verdict)
         if wait is None:
@@ -121,7 +121,7 @@ class Outcomes:
             waiting_for=f"Checking with {self.platform.name}",
             cause=UNCLEAR,
         )
-        circuits.failed(self.house, session, self.row, OutcomeUnknown(outcome.reason, outcome.detail, UNCLEAR))
+        circuits.heard(self.house, session, self.row, OutcomeUnknown(outcome.reason, outcome.detail, UNCLEAR))
         self._close(session, "unknown", {"reason": outcome.reason})
         self._tell(
             session, "publication.unclear", f"{self.platform.name} gave no clear answer; checking.", outcome.detail
@@ -157,7 +157,7 @@ class Outcomes:
             tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, verdict, began_at=self.began_at)
         now = self.house.clock()
         with self.house.db.system(self.scope) as session:
-            circuits.failed(self.house, session, self.row, verdict)
+            circuits.heard(self.house, session, self.row, verdict)
             verdict = self._for_everyone(session, verdict)
             wait = self._wait_seconds(verdict)
             if wait is None:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from autorepost_app.domain.circuits import ACCOUNT_FAULTS, PROBE_SECONDS, REST_SECONDS
-from autorepost_app.domain.errors import TryAgain
+from autorepost_app.domain.errors import Reconnect, TryAgain
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import State
 from autorepost_app.domain.waking import GAP_SECONDS
 from autorepost_app.persistence.models import Publication
-from autorepost_app.services import circuits, publish
+from autorepost_app.services import circuits, publish, tokens
 
 SCOPE = SystemScope("test")
 
@@ -212,5 +212,40 @@ def test_a_delay_of_our_own_making_says_nothing_about_the_platform(
     (row,) = several(1)
     for _ in range(2 * ACCOUNT_FAULTS):
         with world.house.db.system(SCOPE) as session:
-            circuits.failed(world.house, session, row, TryAgain("We will try again in a moment."))
+            circuits.heard(world.house, session, row, TryAgain("We will try again in a moment."))
     assert list(circuits.open_now(world.house, SCOPE)) == []
+
+
+def test_whoever_goes_first_and_meets_a_limit_has_met_somebody(
+    several: Callable[..., list[Publication]], send: Callable[..., Publication], sandbox: Any, world: Any
+) -> None:
+    rows = several(6)
+    silence(sandbox, *rows[:3], count=1)
+    sandbox.fault("x", "tweets.create", "rate_limited", account=rows[3].external_account_id, seconds=3600)
+    for row in [*rows[:3], rows[4]]:
+        send(row)
+    assert world.row(rows[4].id).cause == "circuit"
+    world.clock.advance(REST_SECONDS[0] + 1)
+
+    first = send(rows[3])
+
+    assert (first.state, first.faults) == (State.READY, 0)
+    assert circuits.open_now(world.house, SCOPE) == []
+    assert world.row(rows[4].id).due_at - world.clock() < timedelta(seconds=5), "the others need not wait an hour"
+
+
+def test_whoever_goes_first_for_an_account_that_is_gone_says_nothing_of_the_platform(
+    several: Callable[..., list[Publication]], send: Callable[..., Publication], sandbox: Any, world: Any
+) -> None:
+    rows = several(5)
+    silence(sandbox, *rows[:3], count=1)
+    for row in rows[:3]:
+        send(row)
+    tokens.needs_reconnect(world.house, SCOPE, rows[3].connection_id, Reconnect("It was revoked.", code="x.revoked"))
+    world.clock.advance(REST_SECONDS[0] + 1)
+
+    send(rows[3])
+
+    assert [each.account for each in circuits.open_now(world.house, SCOPE)] == [""]
+    world.clock.advance(PROBE_SECONDS + 1)
+    assert send(rows[4]).state == State.PUBLISHED
