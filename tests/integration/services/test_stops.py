@@ -48,4 +48,5 @@ def test_an_unpaid_bill_stops_the_platform_for_every_tenant_until_it_is_tried_ag
     world.sandbox.control("DELETE", "/faults")
     world.clock.advance((second.due_at - world.clock()).total_seconds() + 1)
     assert noa.publish("x").state == State.PUBLISHED
+    world.wait_for(world.publication("x"))  # what waited for one moment goes on apart
     assert world.publish("x").state == State.PUBLISHED
