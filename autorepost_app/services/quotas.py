@@ -112,13 +112,12 @@ def standing(house: House, scope: Scope) -> list[Standing]:
     now = house.clock()
     with house.db.system(_LOOKING) as session:
         told = quotas.allowances(session)
-        found = [
-            _standing(platform, rule, subject, handle, _seen(session, platform, rule, now), told, now)
+        return [
+            line
             for _key, platform in sorted(house.platforms.manifests.items())
             for rule in platform.quotas
-            for subject, handle in _subjects(platform, rule, handles)
+            for line in _lines(session, platform, rule, handles, told, now)
         ]
-        return [_with_bill(session, each, handles, now) if each.limit is None else each for each in found]
 
 
 def forecast(house: House, scope: TenantScope) -> list[Forecast]:
@@ -202,6 +201,17 @@ def _subjects(platform: Platform, rule: QuotaRule, handles: _Handles) -> Iterato
         yield (_APP, "")
 
 
+def _lines(
+    session: Session, platform: Platform, rule: QuotaRule, handles: _Handles, told: _Told, now: datetime
+) -> Iterator[Standing]:
+    """How one rule stands for each whom it is counted for: the database is asked once, however many they are."""
+    seen = _seen(session, platform, rule, now)
+    month = quotas.spent(session, platform.key, rule.name, now - _MONTH) if rule.limit is None else {}
+    for subject, handle in _subjects(platform, rule, handles):
+        line = _standing(platform, rule, subject, handle, seen, told, now)
+        yield replace(line, in_30_days=month.get(subject, 0)) if line.limit is None else line
+
+
 def _seen(session: Session, platform: Platform, rule: QuotaRule, now: datetime) -> dict[str, quotas.Used]:
     return quotas.used(session, platform.key, rule.name, now, _span(rule, now).since)
 
@@ -232,17 +242,6 @@ def _standing(
         frees_at=max(filter(None, (closed_until, first_room_at)), default=None),
         closed_until=closed_until,
     )
-
-
-def _with_bill(session: Session, line: Standing, handles: _Handles, now: datetime) -> Standing:
-    """What was counted without a limit in a month: money."""
-    month = quotas.spent(session, line.platform, line.quota, now - _MONTH)
-    subject = next((account for (key, account), handle in handles.items() if (key, handle) == _whose(line)), _APP)
-    return replace(line, in_30_days=month.get(subject, 0))
-
-
-def _whose(line: Standing) -> tuple[str, str]:
-    return line.platform, line.account
 
 
 # -------------------------------------------------------------------------------------------------------------- ahead

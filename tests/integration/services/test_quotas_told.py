@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import Engine, event
 
 from autorepost_app.domain.publications import State
 from autorepost_app.domain.waking import apart_seconds
@@ -139,6 +140,34 @@ def test_what_is_only_counted_is_told_for_each_account_of_its_own(world: Any, ot
 
     posts = line(quotas.standing(world.house, world.scope), "x", "day_posts")
     assert (posts.limit, posts.used, posts.in_30_days) == (None, 2, 2)
+
+
+def test_a_hundred_accounts_are_told_of_with_as_many_statements_as_one(world: Any, owner_connection: Any) -> None:
+    x = world.connect("x")
+    use(world, "x", "post", 2, x.external_account_id)
+    with_one = statements_of(world, 1)
+    columns = "tenant_id, platform, login, handle"
+    owner_connection.execute(
+        f"insert into connections (id, external_account_id, {columns})"
+        f" select gen_random_uuid(), 'more' || n, {columns} from connections, generate_series(1, 99) n where id = %s",
+        [x.id],
+    )
+
+    assert statements_of(world, 100) == with_one
+
+
+def statements_of(world: Any, accounts: int) -> int:
+    """How often the database is asked when everybody's limits are told."""
+    asked: list[str] = []
+    listen = (Engine, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    event.listen(*listen)
+    try:
+        found = quotas.standing(world.house, world.system)
+    finally:
+        event.remove(*listen)
+    assert sum((each.platform, each.quota) == ("x", "posts") for each in found) == accounts
+    assert sum((each.platform, each.quota) == ("x", "day_posts") for each in found) == accounts, "a bill each"
+    return len(asked)
 
 
 def test_what_a_platform_said_is_told_in_its_place(world: Any) -> None:
