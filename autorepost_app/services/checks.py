@@ -9,6 +9,7 @@ gone, or there twice, is an alarm.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -239,7 +240,9 @@ def _found_live(house: House, scope: SystemScope, row: Publication, finding: Liv
     try:
         with house.db.system(scope) as session:
             reconcile.live_after_all(house, session, row, proof)
-    except MoveLost:
+    except MoveLost:  # R4: live evidence is kept whoever moved it meanwhile, and stops a send that was asked for
+        with house.db.system(scope) as session:
+            publications.record(session, row, replace(proof, source="late_answer"))
         return False
     _LOG.error("publication %s was %s and is live: %s", row.id, row.state, finding.proof)
     return True

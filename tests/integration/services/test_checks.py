@@ -188,6 +188,30 @@ def test_what_was_given_up_and_is_live_becomes_published(
     world.assert_invariants()
 
 
+def test_what_a_look_found_live_is_not_sent_again_though_a_person_had_it_repeated_meanwhile(
+    ready: Callable[..., Any], sandbox: Any, meanwhile: Callable[..., Any]
+) -> None:
+    world = ready("x")
+    refusal = {"title": "Forbidden", "status": 403, "detail": "Your account is suspended."}
+    sandbox.fault("x", "tweets.create", "client_error_although_done", status=403, body=refusal)
+    assert world.publish("x").state == State.FAILED
+    world.clock.advance(2 * HOUR)
+    asked = sandbox.calls_now("x", LISTS["x"])
+    sandbox.fault("x", LISTS["x"], "slow", seconds=1.0, after_work=True)
+    looking = meanwhile(checks.check_due, world.house, SCOPE, limit=20)
+    sandbox.wait_for_call("x", LISTS["x"], times=asked + 1)
+
+    people.repeat(world.house, world.scope, world.publication("x").id)
+    assert looking.result() == 1
+    assert world.publication("x").state == State.READY, "it was moved by the person"
+
+    row = world.publish("x")
+    assert (row.state, row.external_id) == (State.PUBLISHED, sandbox.live("x")[0]["id"])
+    assert len(sandbox.live("x")) == 1
+    assert sandbox.calls_now("x", "tweets.create") == 1
+    world.assert_invariants()
+
+
 # ------------------------------------------------------------------------------------------------ after a restore
 
 
