@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 GAP_SECONDS: Final = 0.5
-"""Between two that are woken together."""
+"""Between two that are woken together, where they are not too many for it."""
 
+WOKEN_WITHIN_SECONDS: Final = 600.0
+"""However many they are, the last one goes on so long after the first."""
 
 APART_SECONDS: Final = 30.0
 """Within so long after it come those that wait for the same moment and do not know of each other."""

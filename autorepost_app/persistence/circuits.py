@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.orm import Session
 
 from autorepost_app.domain.circuits import CAUSE
 from autorepost_app.domain.publications import State
-from autorepost_app.domain.waking import GAP_SECONDS
+from autorepost_app.domain.waking import GAP_SECONDS, WOKEN_WITHIN_SECONDS
 from autorepost_app.persistence.models import Circuit, Publication
 
 WHOLE = ""
@@ -29,28 +29,16 @@ def all_open(session: Session) -> Sequence[Circuit]:
     return session.scalars(select(Circuit).where(Circuit.opened_at.is_not(None)).order_by(Circuit.opened_at)).all()
 
 
-def count_fault(session: Session, platform: str, account: str, *, by: str, text: str, detail: str) -> Circuit:
-    """One fault more in a row. `by` is the account that had it; of one account the whole platform counts it once."""
-    row = pg_insert(Circuit).values(
-        platform=platform, account=account, faults=1, last_account=by, text=text, detail=detail
-    )
-    another = case((Circuit.last_account != by, 1), else_=0)
-    counted = row.on_conflict_do_update(
-        index_elements=["platform", "account"],
-        set_={
-            "faults": Circuit.faults + (another if account == WHOLE else 1),
-            "last_account": by,
-            "text": text,
-            "detail": detail,
-        },
-    )
-    return session.scalars(counted.returning(Circuit), execution_options={"populate_existing": True}).one()
+def ready_to_count(session: Session, platform: str, account: str) -> Sequence[Circuit]:
+    """The same, made where they are missing."""
+    rows = [{"platform": platform, "account": each} for each in (WHOLE, account)]
+    session.execute(pg_insert(Circuit).values(rows).on_conflict_do_nothing())
+    return of(session, platform, account)
 
 
-def close(session: Session, platform: str, account: str) -> bool:
-    """Forgets the faults of the account and of the platform; whether a circuit was open."""
-    gone = delete(Circuit).where(Circuit.platform == platform, Circuit.account.in_([WHOLE, account]))
-    return any(opened_at is not None for opened_at in session.scalars(gone.returning(Circuit.opened_at)))
+def any_fault(session: Session, platform: str) -> bool:
+    """Whether anything is kept about the platform; locks nothing."""
+    return session.scalars(select(Circuit.platform).where(Circuit.platform == platform).limit(1)).first() is not None
 
 
 def wake(session: Session, platform: str, now: datetime) -> int:
@@ -58,16 +46,19 @@ def wake(session: Session, platform: str, now: datetime) -> int:
 
     Those of an account whose own circuit is still open find that out for themselves.
     """
-    turn = (
-        select(Publication.id, func.row_number().over(order_by=(Publication.publish_at, Publication.id)).label("turn"))
-        .where(Publication.platform == platform, Publication.cause == CAUSE)
-        .where(Publication.state == State.READY, Publication.lease_until.is_(None))
-        .cte("turns")
+    held = (
+        Publication.platform == platform,
+        Publication.cause == CAUSE,
+        Publication.state == State.READY,
+        Publication.lease_until.is_(None),
     )
-    gap = timedelta(seconds=GAP_SECONDS)
+    turn = func.row_number().over(order_by=(Publication.publish_at, Publication.id)) - 1
+    gap = func.least(GAP_SECONDS, WOKEN_WITHIN_SECONDS / func.count().over())
+    turns = select(Publication.id, (turn * gap).label("seconds")).where(*held).cte("turns")
+    after = func.make_interval(0, 0, 0, 0, 0, 0, turns.c.seconds)
     woken = (
         update(Publication)
-        .where(Publication.id == turn.c.id)
-        .values(due_at=func.greatest(Publication.publish_at, now + (turn.c.turn - 1) * gap), cause="", waiting_for="")
+        .where(Publication.id == turns.c.id, *held)  # asked again of the locked row: it may have been claimed meanwhile
+        .values(due_at=func.greatest(Publication.publish_at, now + after), cause="", waiting_for="")
     )
     return len(session.execute(woken.returning(Publication.id)).all())

@@ -519,17 +519,18 @@ class Allowance(Base):
 class Circuit(Base):
     """A platform, or one account of it (`account` not empty), that has not answered lately.
 
-    `faults` in a row since its last success; while `opened_at` is set nothing is sent there before `probe_at`, and then
-    by one worker only. `openings` in a row make the waits longer. `last_account` had the last fault.
+    `faults` in a row since its last success, of `accounts`; while `opened_at` is set nothing is sent there before
+    `probe_at`, and then for one publication only, `probe_by`. `openings` in a row make the waits longer.
     """
 
     __tablename__ = "circuits"
     platform: Mapped[str] = mapped_column(primary_key=True)
     account: Mapped[str] = mapped_column(primary_key=True)
     faults: Mapped[int] = mapped_column(default=0, server_default="0")
-    last_account: Mapped[str] = mapped_column(default="", server_default="")
+    accounts: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")
     opened_at: Mapped[datetime | None]
     probe_at: Mapped[datetime | None]
+    probe_by: Mapped[str] = mapped_column(default="", server_default="")
     openings: Mapped[int] = mapped_column(default=0, server_default="0")
     text: Mapped[str] = mapped_column(default="", server_default="")
     detail: Mapped[str] = mapped_column(default="", server_default="")

@@ -231,7 +231,6 @@ def claim(session: Session, publication_id: str, *, owner: str, now: datetime, l
         lease_until=now + timedelta(seconds=lease_seconds),
         attempt_id=attempt_id,
         waiting_for="",
-        cause="",
     )
     return Lease(publication.id, publication.tenant_id, owner, epoch, attempt_id)
 

@@ -46,6 +46,15 @@ class Outcomes:
     def platform(self) -> Platform:
         return self.house.platforms.manifest(self.row.platform)
 
+    def heard(self, outcome: Outcome) -> None:
+        """What an answer that is on disk says about the platform."""
+        verdict: Verdict | None = None
+        if isinstance(outcome, NotDone):
+            verdict = outcome.verdict
+        elif isinstance(outcome, Unknown):
+            verdict = OutcomeUnknown(outcome.reason, outcome.detail, UNCLEAR)
+        circuits.heard(self.house, self.scope, self.row, verdict)
+
     def record(self, session: Session, outcome: Outcome) -> None:
         match outcome:
             case Done():
@@ -77,25 +86,21 @@ class Outcomes:
             reason="",
             cause="",
         )
-        if source != "late_answer":
-            circuits.answered(self.house, session, self.row)
         self._close(session, "done", {"external_id": external_id})
         self._tell(session, "publication.published", f"{self.platform.name}: the video is live.")
 
     def hold(self, result: NotReady) -> None:
-        """The platform answers, and is still at work on it."""
+        """The platform is still at work on it."""
         now = self.house.clock()
         with self.house.db.system(self.scope) as session:
             due_at = now + timedelta(seconds=result.after_seconds)
             publications.release(session, "hold", self.lease, now=now, due_at=due_at, waiting_for=result.text, cause="")
-            circuits.answered(self.house, session, self.row)
 
     def not_done(self, session: Session, outcome: NotDone) -> None:
         """The platform proved that nothing happened: the same handle may go again, or the verdict says what else."""
         verdict, now = outcome.verdict, self.house.clock()
         evidence = Proof(EvidenceKind.NOT_DONE, "answer", verdict.text, now, detail=verdict.detail)
         self._close(session, "not_done_same_handle" if outcome.handle_usable else "not_done", _plain(verdict))
-        circuits.heard(self.house, session, self.row, verdict)
         verdict = self._for_everyone(session, verdict)
         wait = self._wait_seconds(verdict)
         if wait is None:
@@ -121,7 +126,6 @@ class Outcomes:
             waiting_for=f"Checking with {self.platform.name}",
             cause=UNCLEAR,
         )
-        circuits.heard(self.house, session, self.row, OutcomeUnknown(outcome.reason, outcome.detail, UNCLEAR))
         self._close(session, "unknown", {"reason": outcome.reason})
         self._tell(
             session, "publication.unclear", f"{self.platform.name} gave no clear answer; checking.", outcome.detail
@@ -155,9 +159,8 @@ class Outcomes:
         """Nothing was sent: wait, or end with the reason."""
         if isinstance(verdict, Reconnect):
             tokens.needs_reconnect(self.house, self.scope, self.row.connection_id, verdict, began_at=self.began_at)
-        now = self.house.clock()
+        now, said = self.house.clock(), verdict
         with self.house.db.system(self.scope) as session:
-            circuits.heard(self.house, session, self.row, verdict)
             verdict = self._for_everyone(session, verdict)
             wait = self._wait_seconds(verdict)
             if wait is None:
@@ -166,6 +169,7 @@ class Outcomes:
                 self._fail(session, "reject", verdict, proof)
             else:
                 self._release_to_wait(session, "postpone", verdict, wait, None)
+        circuits.heard(self.house, self.scope, self.row, said)
 
     def _for_everyone(self, session: Session, verdict: Verdict) -> Verdict:
         """What is the operator's to mend stops the platform for all; this publication waits like the others."""
@@ -206,7 +210,8 @@ class Outcomes:
             cause=verdict.code,
             faults=self.row.faults + 1 if counts else self.row.faults,
         )
-        if verdict.code != tokens.NOT_ACTIVE:  # the connection itself has said so, once
+        # a connection has said so itself, once; and of a platform that does not answer each is told once
+        if verdict.code != tokens.NOT_ACTIVE and not verdict.code == self.row.cause == CAUSE:
             self._tell(session, "publication.waiting", f"{self.platform.name}: {verdict.text}", verdict.detail)
 
     def _fail(self, session: Session, name: str, verdict: Verdict, proof: Proof) -> None:

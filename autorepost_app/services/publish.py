@@ -80,11 +80,15 @@ def see_through(
     until = time.monotonic() + patience_seconds
     while True:
         row = _next_held(house, scope, identity)
-        wait = (row.due_at - house.clock()).total_seconds() if row is not None else 0.0
-        if row is None or time.monotonic() + wait > until:
+        if row is None:
             return
-        time.sleep(max(wait, 0.0))
-        publish(house, scope, row.id, patience_seconds=0.0, progress=progress)
+        wait = max((row.due_at - house.clock()).total_seconds(), 0.0)
+        if time.monotonic() + wait > until:
+            return
+        time.sleep(wait)
+        after = publish(house, scope, row.id, patience_seconds=0.0, progress=progress)
+        if after.lease_epoch == row.lease_epoch:  # nobody may claim it now, as after a restore: it is offered again
+            return
 
 
 def _next_held(house: House, scope: SystemScope, identity: PostIdentity) -> Publication | None:
@@ -230,9 +234,10 @@ class _Sending:
         try:
             with self.house.db.system(self.scope) as session:
                 self._outcomes.record(session, outcome)
-        except MoveLost:
+        except Exception:  # whatever it is that keeps the move from being made, what was heard is kept (R3)
             self._outcomes.tell_late(outcome)
             raise
+        self._outcomes.heard(outcome)
         if isinstance(outcome, Done) and outcome.url is None:
             self._bind_link(destination, delivery, outcome)
 

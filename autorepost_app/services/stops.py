@@ -40,13 +40,13 @@ def stop(house: House, session: Session, platform: str, verdict: Operator) -> Wa
     until = house.clock() + _LASTS
     value = {"until": until.isoformat(), "text": verdict.text, "detail": verdict.detail, "remedy": verdict.remedy}
     ledger.save_setting(session, _name(platform), value, now=house.clock())
-    return _wait(until, verdict.text, verdict.detail)
+    return _wait(until, verdict.text)
 
 
 def stopped(house: House, session: Session, platform: str) -> WaitUntil | None:
     """What publications on the platform wait for, or None when it is not stopped."""
     found = stop_of(house, session, platform)
-    return _wait(found.until, found.text, found.detail) if found is not None else None
+    return _wait(found.until, found.text) if found is not None else None
 
 
 def stop_of(house: House, session: Session, platform: str) -> Stop | None:
@@ -61,5 +61,6 @@ def _name(platform: str) -> str:
     return f"stopped:{platform}"
 
 
-def _wait(until: datetime, text: str, detail: str) -> WaitUntil:
-    return WaitUntil(text, detail, CAUSE, at=until, limit="an operator")
+def _wait(until: datetime, text: str) -> WaitUntil:
+    # without the detail: what waits may be another tenant's than what met the fault
+    return WaitUntil(text, "", CAUSE, at=until, limit="an operator")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from autorepost_app.domain.circuits import ACCOUNT_FAULTS, PROBE_SECONDS, REST_SECONDS
-from autorepost_app.domain.errors import Reconnect, TryAgain
+from autorepost_app.domain.errors import Reconnect, TryAgain, Verdict, WaitUntil
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import State
 from autorepost_app.domain.waking import GAP_SECONDS
 from autorepost_app.persistence.models import Publication
-from autorepost_app.services import circuits, publish, tokens
+from autorepost_app.services import circuits, publish, reconcile, record, restores, tokens
 
 SCOPE = SystemScope("test")
 
@@ -249,3 +253,133 @@ def test_whoever_goes_first_for_an_account_that_is_gone_says_nothing_of_the_plat
     assert [each.account for each in circuits.open_now(world.house, SCOPE)] == [""]
     world.clock.advance(PROBE_SECONDS + 1)
     assert send(rows[4]).state == State.PUBLISHED
+
+
+def counts(world: Any, row: Publication, verdict: Verdict | None) -> None:
+    circuits.heard(world.house, SCOPE, row, verdict)
+
+
+def test_two_accounts_in_turn_do_not_close_a_platform_for_everybody(
+    several: Callable[..., list[Publication]], world: Any
+) -> None:
+    first, second, third = several(3)
+    fault = TryAgain("X has trouble.", "POST /2/tweets -> 503", "x.503")
+    for row in (first, second, first, second):
+        counts(world, row, fault)
+    assert "" not in {each.account for each in circuits.open_now(world.house, SCOPE)}
+
+    counts(world, third, fault)
+
+    assert "" in {each.account for each in circuits.open_now(world.house, SCOPE)}
+
+
+def test_what_one_tenant_met_is_not_told_to_another(
+    several: Callable[..., list[Publication]], send: Callable[..., Publication], world: Any
+) -> None:
+    *met, other = several(4)
+    for row in met:
+        counts(world, row, TryAgain("X has trouble.", "POST /2/users/alice -> 500 her caption", "x.500"))
+
+    assert send(other).cause == "circuit"
+
+    told = [line for line in record.recent_activity(world.house, world.scope) if line.publication_id == other.id]
+    assert told
+    assert not any("alice" in f"{line.text}{line.detail}" for line in told)
+
+
+def test_a_limit_that_we_counted_ourselves_says_nothing_about_a_platform(
+    several: Callable[..., list[Publication]], world: Any
+) -> None:
+    rows = several(4)
+    for row in rows[:3]:
+        counts(world, row, TryAgain("X has trouble.", "POST /2/tweets -> 503", "x.503"))
+    ours = WaitUntil("A limit is used up.", "", "limit.tweets", at=world.clock(), limit="posts a day")
+
+    counts(world, rows[3], ours)
+
+    assert [each.account for each in circuits.open_now(world.house, SCOPE)] == [""]
+
+
+def test_uploads_that_work_do_not_hide_that_no_send_is_answered(
+    several: Callable[..., list[Publication]], send: Callable[..., Publication], sandbox: Any, world: Any
+) -> None:
+    rows = several(5, "instagram")
+    for row in rows:
+        sandbox.fault("instagram", "media_publish", "reset_after_body", account=row.external_account_id, count=None)
+
+    for row in rows[:3]:
+        while send(row).state in (State.READY, State.STAGING):
+            pass
+    last = send(rows[3])
+
+    assert (last.state, last.cause) == (State.READY, "circuit")
+    assert [each.account for each in circuits.open_now(world.house, SCOPE)] == [""]
+
+
+def test_whoever_goes_first_is_not_held_off_while_its_platform_works_on_it(
+    several: Callable[..., list[Publication]], send: Callable[..., Publication], sandbox: Any, world: Any
+) -> None:
+    rows = several(5, "instagram")
+    for row in rows[:3]:
+        counts(world, row, TryAgain("Instagram has trouble.", "POST /media -> 500", "instagram.500"))
+    world.clock.advance(REST_SECONDS[0] + 1)
+
+    first, other = send(rows[3]), send(rows[4])
+    while first.state == State.STAGING:
+        first = send(first)
+
+    assert other.cause == "circuit"
+    assert first.state == State.PUBLISHED
+    assert circuits.open_now(world.house, SCOPE) == []
+
+
+def test_faults_and_successes_of_one_account_at_once_wait_for_each_other_and_lose_nothing(
+    several: Callable[..., list[Publication]], world: Any
+) -> None:
+    rows = several(4)
+    fault = TryAgain("X has trouble.", "POST /2/tweets -> 503", "x.503")
+    with ThreadPoolExecutor(8) as pool:
+        for _ in pool.map(lambda number: counts(world, rows[number % 4], fault if number % 3 else None), range(80)):
+            pass
+    for row in rows:
+        counts(world, row, None)
+
+    assert circuits.open_now(world.house, SCOPE) == []
+
+
+def test_what_was_answered_is_kept_even_where_it_cannot_be_written_down_as_a_state(
+    several: Callable[..., list[Publication]],
+    send: Callable[..., Publication],
+    world: Any,
+    sandbox: Any,
+    cut_off: Callable[..., AbstractContextManager[None]],
+) -> None:
+    (row,) = several(1)
+    with cut_off("insert into activity", after="INSERT INTO evidence"), pytest.raises(OperationalError):
+        send(row)
+    assert world.row(row.id).state == State.COMMITTING
+
+    world.clock.advance(200)
+    reconcile.sweep(world.house, SCOPE)
+    sandbox.fault("x", "timeline", "read_error", count=None)
+    world.clock.advance(30)
+
+    assert reconcile.reconcile(world.house, SCOPE, row.id).state == State.PUBLISHED
+    assert len(sandbox.live("x", row.external_account_id)) == 1
+
+
+def test_a_run_does_not_stay_with_what_nobody_may_claim(
+    several: Callable[..., list[Publication]], send: Callable[..., Publication], sandbox: Any, world: Any
+) -> None:
+    sandbox.control("PUT", "/settings", {"instagram": {"processing_seconds": 600.0}})
+    (row,) = several(1, "instagram")
+    assert send(row).state == State.STAGING
+    restores.declare(world.house, SCOPE)
+    world.clock.advance(3600)
+    began = time.monotonic()
+
+    publish.see_through(
+        world.house, SCOPE, world.story().post.identity, patience_seconds=60.0, progress=lambda _step, _at: None
+    )
+
+    assert time.monotonic() - began < 30
