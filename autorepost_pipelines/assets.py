@@ -164,13 +164,13 @@ def publications(renditions):  # type: ignore[no-untyped-def]  # Dagster compose
     check_specs=[
         dg.AssetCheckSpec("nothing_stuck", asset="activity", description="Every publication is final or on its way.")
     ],
-    description="The honest story of the post, as its creator reads it; and what waits for a person, of any post.",
+    description="The honest story of the post, as its creator reads it; and what else waits for a person there.",
 )
 def activity(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     here = this_house()
     offers.close(here, SystemScope("record"), _identity(context))
     found = _stories(here, context)
-    waiting = dead_letters.waiting(here, SystemScope("record"))
+    waiting = dead_letters.waiting(here, SystemScope("record"), tenants=[story.post.tenant_id for story in found])
     return dg.MaterializeResult(
         metadata={**pictures.of_activity(found[0]), **pictures.of_dead_letters(waiting)},
         check_results=[_nothing_stuck(here, found)],

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
 
-from sqlalchemy import CTE, Case, String, and_, case, cast, exists, func, literal, or_, select
+from sqlalchemy import CTE, Case, ColumnElement, String, and_, case, cast, exists, func, literal, or_, select, true
 from sqlalchemy.orm import Session
 
 from autorepost_app.domain.connections import ConnectionStatus
@@ -60,9 +60,9 @@ class Found:
     evidence: tuple[Evidence, ...]
 
 
-def heaps(session: Session, still: Standstill) -> list[Heap]:
-    """The groups that the session may see, the longest waiting first."""
-    sorted_ = _sorted(still)
+def heaps(session: Session, still: Standstill, *, tenants: Collection[str] | None = None) -> list[Heap]:
+    """The groups that the session may see, the longest waiting first; of these tenants only, where they are named."""
+    sorted_ = _sorted(still, true() if tenants is None else Publication.tenant_id.in_(tenants))
     columns = sorted_.c
     statement = (
         select(
@@ -84,7 +84,7 @@ def heaps(session: Session, still: Standstill) -> list[Heap]:
 
 def ids_of(session: Session, still: Standstill, heap: Heap, limit: int) -> list[str]:
     """The members of that group, the longest waiting first."""
-    sorted_ = _sorted(still)
+    sorted_ = _sorted(still, true())
     columns = sorted_.c
     statement = (
         select(columns.id)
@@ -122,12 +122,13 @@ def _by_publication(rows: Iterable[_Row]) -> dict[str, list[_Row]]:
     return grouped
 
 
-def _sorted(still: Standstill) -> CTE:
+def _sorted(still: Standstill, whose: ColumnElement[bool]) -> CTE:
     """Every publication that waits for a person, with what it waits for."""
     kind, state, fetches = _kind(still), Publication.state, Publication.state == State.PREPARING
     of_one_account = kind.in_([Kind.RECONNECT, Kind.REVIEW])
     cause = case((Publication.cause != "", Publication.cause), else_=Publication.reason)
     rests = state.in_([State.FAILED, State.NEEDS_REVIEW])
+    lately = and_(state == State.FAILED, Publication.state_at >= still.failed_since)
     platform = case(
         (of_one_account, Connection.platform), (fetches, Publication.source_platform), else_=Publication.platform
     )
@@ -146,7 +147,7 @@ def _sorted(still: Standstill) -> CTE:
         )
         .join(Post, Post.id == Publication.post_id)
         .join(Connection, Connection.id == case((fetches, Post.connection_id), else_=Publication.connection_id))
-        .where(state.in_([*_NEEDS_ITS_GRANT, State.PREPARING, State.NEEDS_REVIEW, State.FAILED]))
+        .where(or_(state.in_([*_NEEDS_ITS_GRANT, State.PREPARING, State.NEEDS_REVIEW]), lately), whose)
         .cte("everything")
     )
     return select(everything).where(everything.c.kind.is_not(None)).cte("sorted")
@@ -155,15 +156,14 @@ def _sorted(still: Standstill) -> CTE:
 def _kind(still: Standstill) -> Case[str | None]:
     """What it waits for; null for what goes its way. What only its own person can mend comes first."""
     state, cause = Publication.state, Publication.cause
-    gave_up = Publication.faults >= len(BACK_OFF_SECONDS)
+    failed, gave_up = state == State.FAILED, Publication.faults >= len(BACK_OFF_SECONDS)
     fetches = and_(state == State.PREPARING, ~exists().where(Original.post_id == Publication.post_id))
     needs_grant = or_(state.in_(_NEEDS_ITS_GRANT), fetches)
-    recent = and_(state == State.FAILED, Publication.state_at >= still.failed_since)
     stopped = and_(state.in_(_SENDS), Publication.platform.in_(still.stopped), cause == still.stopped_cause)
     return case(
         (state == State.NEEDS_REVIEW, literal(Kind.REVIEW.value)),
-        (and_(recent, gave_up), literal(Kind.GAVE_UP.value)),
-        (recent, literal(Kind.REJECTED.value)),
+        (and_(failed, gave_up), literal(Kind.GAVE_UP.value)),
+        (failed, literal(Kind.REJECTED.value)),
         (and_(needs_grant, Connection.status != ConnectionStatus.ACTIVE), literal(Kind.RECONNECT.value)),
         (stopped, literal(Kind.STOPPED.value)),
         (and_(fetches, Publication.source_platform.in_(still.without_files)), literal(Kind.NO_FILES.value)),

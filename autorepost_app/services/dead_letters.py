@@ -7,7 +7,7 @@ so that nothing is allowed here that is not allowed there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -92,11 +92,12 @@ class Answer:
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-def waiting(house: House, scope: Scope) -> list[Group]:
-    """The groups that the scope can see, the longest waiting first."""
+def waiting(house: House, scope: Scope, *, tenants: Collection[str] | None = None) -> list[Group]:
+    """The groups that the scope can see, the longest waiting first; of these tenants only, where they are named."""
     around = _around(house)
     with house.db.session(scope) as session:
-        return [_group(house, scope, heap, around) for heap in dead_letters.heaps(session, around.still)]
+        found = dead_letters.heaps(session, around.still, tenants=tenants)
+        return [_group(house, scope, heap, around) for heap in found]
 
 
 def letters(house: House, scope: Scope, key: str, *, limit: int = 50) -> list[Letter]:

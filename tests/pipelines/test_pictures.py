@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from autorepost_app.domain.dead_letters import ACTIONS, Kind
-from autorepost_app.services import connect, tokens
+from autorepost_app.domain.errors import Reconnect
+from autorepost_app.services import connect, dead_letters, tokens
 from autorepost_app.services.dead_letters import Group
 from autorepost_app.services.receipts import Line, Receipt
 from autorepost_pipelines import pictures
@@ -67,14 +68,15 @@ def test_other_peoples_words_are_words_and_no_markup(world: Any, words: str) -> 
 
 
 def test_a_run_shows_who_has_to_reconnect_and_each_publications_proof_without_a_token(
-    line: Any, world: Any, sandbox: Any
+    line: Any, world: Any, other_tenant: Any, sandbox: Any
 ) -> None:
     world.ready_made()
+    keep_waiting(other_tenant)
     held = [tokens.open_tokens(world.house, each) for each in connect.connections_of(world.house, world.scope)]
     sandbox.post(description="A walk #walk")
     world.detect()
     sandbox.control("DELETE", f"/accounts/x/{sandbox.handle}/grants")
-    [partition] = line.partitions()
+    partition = line.partitions()[-1]
 
     shown = line.metadata(line.run(partition))
 
@@ -83,7 +85,19 @@ def test_a_run_shows_who_has_to_reconnect_and_each_publications_proof_without_a_
     assert receipts.count("**Published: ") == 2
     assert "**On its way: nothing was ever sent.**" in receipts
     assert f"* **X: reconnect @{sandbox.handle}, 1 waiting**" in waits
-    assert shown["activity"]["waiting"].value == 1
+    assert shown["activity"]["waiting"].value == 1, "one of its own tenant"
+    assert len(dead_letters.waiting(world.house, world.system)) == 2
     secrets = [secret for each in held for secret in (each.access_token, each.refresh_token) if secret]
     assert secrets
     assert [secret for secret in secrets if secret in f"{receipts}{waits}"] == []
+
+
+def keep_waiting(world: Any) -> None:
+    """A post of that tenant is ready, then its destination's permission is gone."""
+    handle = f"{world.sandbox.handle}-noa"
+    destination = world.connect("x", handle)
+    world.rule(world.connect("tiktok", handle), destination)
+    world.sandbox.post(handle=handle)
+    world.detect()
+    world.prepare()
+    tokens.needs_reconnect(world.house, world.system, destination.id, Reconnect("It was taken back."))

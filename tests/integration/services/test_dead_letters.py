@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from sqlalchemy import Engine, event
 
 from autorepost_app.domain.dead_letters import ACTIONS, Action, Kind, key_of
 from autorepost_app.domain.errors import UserError
@@ -236,6 +237,43 @@ def test_failures_of_last_month_are_history(refused: Callable[[int], Any]) -> No
     assert len(waiting(world)) == 1
     world.clock.advance(timedelta(days=2).total_seconds())
     assert waiting(world) == []
+
+
+def test_failures_of_long_ago_are_left_out_before_anything_is_joined_to_them(
+    refused: Callable[[int], Any], owner_connection: psycopg.Connection[Any]
+) -> None:
+    world = refused(3)
+    owner_connection.execute(
+        "update publications set state_at = state_at - interval '31 days'"
+        " where id <> (select id from publications limit 1)"
+    )
+    asked: list[tuple[str, Any]] = []
+    listen = (Engine, "before_cursor_execute", lambda *given: asked.append(given[2:4]))
+    event.listen(*listen)
+    try:
+        assert only(world).count == 1
+    finally:
+        event.remove(*listen)
+
+    [(statement, given)] = [each for each in asked if "everything" in each[0]]
+    [[[plan]]] = owner_connection.execute(f"explain (analyze, format json) {statement}", given).fetchall()
+    assert rows_of(plan["Plan"], "publications") == [1]
+
+
+def rows_of(plan: dict[str, Any], table: str) -> list[int]:
+    """How many rows each look into that table gave."""
+    here = [int(plan["Actual Rows"])] if plan.get("Relation Name") == table else []
+    return here + [count for below in plan.get("Plans", ()) for count in rows_of(below, table)]
+
+
+def test_whoever_names_tenants_is_told_of_theirs_alone(refused: Callable[[int], Any], other_tenant: Any) -> None:
+    world = refused(1)
+
+    def told(*tenants: Any) -> list[int]:
+        named = [each.scope.tenant_id for each in tenants]
+        return [each.count for each in dead_letters.waiting(world.house, world.system, tenants=named)]
+
+    assert (told(world), told(other_tenant), told(world, other_tenant)) == ([1], [], [1])
 
 
 def test_failures_without_a_cause_are_grouped_by_their_words(
