@@ -67,8 +67,12 @@ def save(session: Session, values: Mapping[str, Any]) -> Connection:
 
 
 def lock(session: Session, connection_id: str) -> Connection:
-    """The row, this transaction's alone until it ends. Raises KeyError for an id that is not visible here."""
-    found = session.get(Connection, connection_id, populate_existing=True, with_for_update=True)
+    """The row, this transaction's alone to change until it ends. Raises KeyError for an id that is not visible here.
+
+    Its keys stay as they are, so that rows which refer to it can be added meanwhile: a refresh lasts as long as the
+    platform takes.
+    """
+    found = session.get(Connection, connection_id, populate_existing=True, with_for_update={"key_share": True})
     if found is None:
         raise KeyError(connection_id)
     return found

@@ -13,8 +13,8 @@ from sqlalchemy.exc import OperationalError
 from autorepost_app.domain.connections import ConnectionStatus
 from autorepost_app.domain.errors import Operator, PlatformFault, Reconnect
 from autorepost_app.domain.publications import State
-from autorepost_app.persistence import connections
-from autorepost_app.services import connect, record, tokens
+from autorepost_app.persistence import connections, ledger
+from autorepost_app.services import connect, detect, record, tokens
 
 X_LIFE = 7200
 REFUSED = {"title": "Unauthorized", "detail": "Unauthorized", "type": "about:blank", "status": 401}
@@ -46,6 +46,28 @@ def test_eight_processes_that_need_a_new_token_make_one_refresh(world: Any, sand
     assert len(set(used)) == 2, "all of them use the same tokens"
     assert [sandbox.calls(each.platform, "token.refresh") for each in made] == [count + 1 for count in before]
     assert [row_of(world, each).token_version for each in made] == [2, 2]
+
+
+def test_nothing_that_names_a_connection_waits_for_its_refresh(
+    world: Any, sandbox: Any, meanwhile: Callable[..., Future[Any]]
+) -> None:
+    source, x = world.connect("tiktok"), world.connect("x")
+    world.rule(source, x)
+    sandbox.post()
+    world.clock.advance(X_LIFE)
+    sandbox.fault("x", "token.refresh", "slow", seconds=1.5)
+    refreshing = meanwhile(lambda: grant(world, x))
+    sandbox.wait_for_call("x", "token.refresh")
+
+    with world.house.db.tenant(world.scope) as session:
+        about = {"tenant_id": world.scope.tenant_id, "at": world.clock(), "connection_id": x.id}
+        ledger.tell(session, kind="test", text="A line about it.", **about)
+    detect.poll_due(world.house, world.system, limit=1)
+
+    assert world.publication("x").connection_id == x.id, "promised"
+    assert not refreshing.done()
+    assert refreshing.result()
+    assert row_of(world, x).token_version == 2
 
 
 def test_a_refresh_whose_answer_was_lost_ends_in_a_question_and_never_in_a_loop(
