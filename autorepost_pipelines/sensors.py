@@ -151,11 +151,18 @@ def tell_failed_runs(context: dg.RunFailureSensorContext) -> None:
 )
 def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     here, scope = this_house(), SystemScope("watch")
-    turns = watchdogs.look(here, scope)
+    turns: list[watchdogs.Turn] = []
+    broken: list[Exception] = []
+    try:
+        turns = watchdogs.look(here, scope)
+    except Exception as error:  # what is looked for in the platforms' lists is not asked of our own rows
+        broken.append(error)
     try:
         checks.check_due(here, scope, limit=_CHECKS)
     except Exception as error:  # what was found by looking at our own rows is shown whatever a platform answers
         context.log.error(f"Not everything could be checked: {error!r}")
+    if broken:
+        raise ExceptionGroup("not everything could be watched", broken)
     for turn in turns:
         say = context.log.error if turn.began else context.log.info
         say(f"{turn.watch}: {len(turn.began)} new, {len(turn.over)} over")

@@ -40,7 +40,7 @@ def sweep(house: House, scope: SystemScope, *, limit: int = 500) -> int:
     with house.db.system(scope) as session:
         swept = publications.sweep(session, house.clock(), limit)
         for row in swept:
-            name = house.platforms.manifest(row.platform).name
+            name = house.platforms.name(row.platform)
             _tell(house, session, row, "publication.unclear", f"{name}: the sender stopped half-way; checking.")
         return len(swept)
 
@@ -86,7 +86,7 @@ def _heed(house: House, session: Session, row: Publication, seen: Evidence, now:
 
 def live_after_all(house: House, session: Session, row: Publication, proof: Proof) -> Publication:
     """What nobody works on any more becomes PUBLISHED by this evidence. Raises MoveLost where somebody does again."""
-    name, now = house.platforms.manifest(row.platform).name, house.clock()
+    name, now = house.platforms.name(row.platform), house.clock()
     _tell(house, session, row, "publication.published", f"{name}: the video is live after all.", proof.proof)
     return publications.move(
         session,

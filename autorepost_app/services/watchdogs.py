@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from autorepost_app.domain.clock import Clock, utc_now
@@ -50,13 +51,26 @@ class Turn:
 
 
 def look(house: House, scope: SystemScope, *, real: Clock = utc_now) -> list[Turn]:
-    """One look at everything; what has changed since the last one. `real` is this machine's own clock."""
+    """One look at everything; what has changed since the last one. `real` is this machine's own clock.
+
+    A watch that breaks keeps no other from looking: it is raised at the end, and the look does not count as made.
+    """
     is_awake, now = _wake_up(house, scope), _look_of(house, scope)
-    turns = [_watch(house, scope, watch, now, may_begin=is_awake) for watch in watchdogs.WATCHED]
-    turns.append(_compare_clocks(house, scope, real))
-    changed = [turn for turn in turns if turn.began or turn.over]
-    for turn in changed:
-        _log(turn)
+    looks = [partial(_watch, house, scope, watch, now, may_begin=is_awake) for watch in watchdogs.WATCHED]
+    changed: list[Turn] = []
+    broken: list[Exception] = []
+    for each in (*looks, partial(_compare_clocks, house, scope, real)):
+        try:
+            turn = each()
+        except Exception as error:
+            broken.append(error)
+            continue
+        if turn.began or turn.over:
+            _log(turn)
+            changed.append(turn)
+    if broken:
+        raise ExceptionGroup("watches that broke", broken)
+    _done(house, scope, now.now)
     return changed
 
 
@@ -71,7 +85,7 @@ def standing(house: House, scope: SystemScope) -> list[Standing]:
 
 
 def looked_at(house: House, scope: SystemScope) -> datetime | None:
-    """When the last look was: who watches the watch asks for its age."""
+    """When the last look was that came to its end: who watches the watch asks for its age."""
     with house.db.system(scope) as session:
         found = ledger.setting(session, _STATE)
     return datetime.fromisoformat(found.value["looked_at"]) if found else None
@@ -114,7 +128,7 @@ def _wake_up(house: House, scope: SystemScope) -> bool:
     with house.db.system(scope) as session:
         found = ledger.setting(session, _STATE)
         before = found.value if found else {}
-        last = datetime.fromisoformat(before["looked_at"]) if before else None
+        last = datetime.fromisoformat(before.get("began_at", before["looked_at"])) if before else None
         slept = last is None or not timedelta(0) <= now - last <= PAUSE
         awake_since = now if slept else datetime.fromisoformat(before["awake_since"])
         epoch = int(before.get("epoch", 0))
@@ -122,9 +136,17 @@ def _wake_up(house: House, scope: SystemScope) -> bool:
             count = watchdogs.check_after(session, restore, now)
             _LOG.warning("%d publications that ended around a restore are looked for", count)
             epoch = restore.epoch
-        state = {"looked_at": now.isoformat(), "awake_since": awake_since.isoformat(), "epoch": epoch}
-        ledger.save_setting(session, _STATE, state, now=now)
+        began = {"began_at": now.isoformat(), "awake_since": awake_since.isoformat(), "epoch": epoch}
+        ledger.save_setting(session, _STATE, {"looked_at": now.isoformat(), **before, **began}, now=now)
     return now - awake_since >= CATCH_UP
+
+
+def _done(house: House, scope: SystemScope, at: datetime) -> None:
+    """Only a look that came to its end counts: the age of the last one is what tells that none does."""
+    with house.db.system(scope) as session:
+        found = ledger.setting(session, _STATE)
+        if found is not None:
+            ledger.save_setting(session, _STATE, {**found.value, "looked_at": at.isoformat()}, now=at)
 
 
 def _look_of(house: House, scope: SystemScope) -> Look:
@@ -169,7 +191,7 @@ def _tell(house: House, session: Session, watch: Watch, about: Mapping[str, Any]
     text = told(watch, str(about.get("waits") or ""))
     if not text or "tenant_id" not in about:
         return
-    name = house.platforms.manifest(about["platform"]).name
+    name = house.platforms.name(about["platform"])
     subjects = {key: about[key] for key in ("post_id", "publication_id", "connection_id") if about.get(key)}
     ledger.tell(
         session, tenant_id=about["tenant_id"], at=now, kind=f"alarm.{watch}", text=f"{name}: {text}", **subjects

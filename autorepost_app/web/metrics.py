@@ -94,7 +94,7 @@ class _HouseCollector(Collector):
         if looked_at is not None:
             yield GaugeMetricFamily(
                 "autorepost_watch_age_seconds",
-                "Since anybody has looked: without it nobody is told.",
+                "Since a look at everything came to its end: without it nobody is told.",
                 _age(now, looked_at),
             )
 

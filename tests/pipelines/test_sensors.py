@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg
 import pytest
 from dagster import DagsterRunStatus
 
@@ -235,3 +236,27 @@ def test_a_broken_promise_is_shown_when_it_begins_and_while_it_lasts(
     assert seen.asset_key.path == ["publications"]
     assert seen.metadata["not_tried"].value == 3
     assert "not_tried: 3" in tick(watch).skip_message
+
+
+def test_what_is_published_is_looked_for_also_while_a_watch_breaks(
+    tick: Callable[..., Any],
+    world: Any,
+    sandbox: Any,
+    owner_connection: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sensors, "this_house", lambda: world.house)
+    world.ready_made()
+    sandbox.post()
+    world.detect()
+    world.prepare()
+    assert world.settle("youtube").state == State.PUBLISHED
+    world.clock.advance(3 * 3600)
+    listed = sandbox.calls_now("youtube", "playlistItems.list")
+    owner_connection.execute("alter table activity rename column kind to hidden")  # one watch asks for it
+    try:
+        with pytest.raises(Exception, match="not everything could be watched"):
+            tick(watch)
+    finally:
+        owner_connection.execute("alter table activity rename column hidden to kind")
+    assert sandbox.calls_now("youtube", "playlistItems.list") > listed

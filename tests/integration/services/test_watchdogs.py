@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -21,6 +22,7 @@ from autorepost_app.domain.watchdogs import MEANINGS, Watch
 from autorepost_app.persistence import publications
 from autorepost_app.platform_kit import clocks
 from autorepost_app.services import checks, counts, detect, reconcile, record, watchdogs
+from autorepost_app.services.house import House
 
 MINUTE, HOUR = 60.0, 3600.0
 SCOPE = SystemScope("test")
@@ -287,6 +289,62 @@ def test_platforms_that_agree_on_another_time_are_heard_and_one_odd_answer_is_no
 
 
 # --------------------------------------------------------------------------------------------------------------- costs
+
+
+@pytest.fixture
+def without(world: Any) -> Callable[[str], House]:
+    """The same house after that platform was taken out of it."""
+
+    def uninstall(platform: str) -> House:
+        manifests = {key: each for key, each in world.house.platforms.manifests.items() if key != platform}
+        return replace(world.house, platforms=replace(world.house.platforms, manifests=manifests))
+
+    return uninstall
+
+
+def test_what_is_left_of_a_platform_that_was_taken_out_stops_neither_watch_nor_sweep(
+    ready: Callable[..., Any], awake: None, without: Callable[[str], House], owner_connection: psycopg.Connection[Any]
+) -> None:
+    world, house = ready("x", "youtube"), without("youtube")
+    for _ in range(3):
+        world.clock.advance(10 * MINUTE)
+        watchdogs.look(house, SCOPE)
+    assert sorted(line.split(":")[0] for line in told(world, Watch.NOT_TRIED)) == ["X", "youtube"]
+    assert world.clock() - watchdogs.looked_at(house, SCOPE) < timedelta(minutes=1)
+
+    owner_connection.execute("set session_replication_role = replica")
+    owner_connection.execute(
+        "update publications set state = 'committing', lease_owner = 'dead', lease_epoch = 1, last_sent_at = now(),"
+        " lease_until = now() - interval '1 hour'"
+    )
+    owner_connection.execute("set session_replication_role = origin")
+    assert reconcile.sweep(house, SCOPE) == 2
+    assert {world.publication(each).state for each in ("x", "youtube")} == {State.UNKNOWN}
+
+
+def test_a_watch_that_breaks_keeps_no_other_from_looking_and_its_look_does_not_count(
+    ready: Callable[..., Any],
+    awake: None,
+    alarms: Callable[[], Any],
+    owner_connection: psycopg.Connection[Any],
+) -> None:
+    world = ready("x")
+    last_at = watchdogs.looked_at(world.house, SCOPE)
+    owner_connection.execute("alter table activity rename column kind to hidden")  # OVERDUE asks for it
+    try:
+        for _ in range(3):
+            world.clock.advance(10 * MINUTE)
+            with pytest.raises(ExceptionGroup, match="watches that broke"):
+                watchdogs.look(world.house, SCOPE, real=lambda: utc_now() + timedelta(minutes=1))
+    finally:
+        owner_connection.execute("alter table activity rename column hidden to kind")
+    lasting = [each.watch for each in watchdogs.alarms(world.house, SCOPE)]
+    assert Watch.CLOCKS_APART in lasting
+    assert watchdogs.looked_at(world.house, SCOPE) == last_at
+
+    watchdogs.look(world.house, SCOPE)
+    assert Watch.NOT_TRIED in alarms(), "the house was awake all the time"
+    assert world.clock() - watchdogs.looked_at(world.house, SCOPE) < timedelta(minutes=1)
 
 
 def test_no_watch_reads_all_publications(
