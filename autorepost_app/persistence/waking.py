@@ -6,13 +6,13 @@ Only what waited for it: whoever waits for something else would ask in vain. One
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from autorepost_app.domain.publications import State
-from autorepost_app.domain.waking import GAP_SECONDS
+from autorepost_app.domain.waking import GAP_SECONDS, WOKEN_WITHIN_SECONDS
 from autorepost_app.persistence.models import Post, Publication
 from autorepost_app.persistence.publications import without_files
 
@@ -40,20 +40,16 @@ def has_file(session: Session, post_id: str, now: datetime) -> int:
 
 
 def _wake(session: Session, waiting: ColumnElement[bool], now: datetime) -> int:
-    turns = (
-        select(
-            Publication.id,
-            (func.dense_rank().over(order_by=(Post.posted_at, Post.id)) - 1).label("turn"),
-        )
-        .join(Post, Post.id == Publication.post_id)
-        .where(waiting, Publication.lease_until.is_(None))
-        .cte("turns")
-    )
-    at = now + turns.c.turn * timedelta(seconds=GAP_SECONDS)
+    wanted = (Post.id == Publication.post_id, waiting, Publication.lease_until.is_(None))
+    turn = func.dense_rank().over(order_by=(Post.posted_at, Post.id)) - 1
+    turns = select(Publication.id, turn.label("turn")).where(*wanted).cte("turns")
+    posts = select(func.max(turns.c.turn) + 1).scalar_subquery()
+    gap = func.least(GAP_SECONDS, WOKEN_WITHIN_SECONDS / posts)
+    at = now + func.make_interval(0, 0, 0, 0, 0, 0, turns.c.turn * gap)
     fetches = Publication.state == State.PREPARING
     woken = (
         update(Publication)
-        .where(Publication.id == turns.c.id)
+        .where(Publication.id == turns.c.id, *wanted)  # asked again of the locked row: it may be claimed meanwhile
         .values(
             due_at=case((fetches, at), else_=func.greatest(Publication.publish_at, at)),
             waiting_for="",

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
+import psycopg
 import pytest
 
 from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import FINAL, State
-from autorepost_app.domain.waking import GAP_SECONDS, after_seconds, apart_seconds
+from autorepost_app.domain.waking import GAP_SECONDS, WOKEN_WITHIN_SECONDS, after_seconds, apart_seconds
 from autorepost_app.persistence import publications, waking
 
 SYSTEM = SystemScope("test")
 ASKED = {"cause": "not_active", "waiting_for": "@mia has to be connected again."}
+WAITS = "select exists (select from pg_locks where not granted)"
 LATER = timedelta(minutes=40)
 
 
@@ -108,6 +113,60 @@ def test_posts_go_on_one_after_the_other_and_each_with_all_its_destinations(db: 
     turns = Counter((rows.read(row).due_at - rows.now).total_seconds() for row in made)
     assert turns == {0.0: 2, GAP_SECONDS: 2, 2 * GAP_SECONDS: 2}
     assert len({(rows.read(row).post_id, rows.read(row).due_at) for row in made}) == 3
+
+
+def test_however_many_posts_wait_the_last_goes_on_within_ten_minutes(
+    db: Any, rows: Any, owner_connection: psycopg.Connection[Any]
+) -> None:
+    row = rows.publication(State.PREPARING, due_at=rows.now + LATER, cause="chain")
+    owner_connection.execute(
+        "insert into posts select (jsonb_populate_record(p, jsonb_build_object("
+        "'id', gen_random_uuid(), 'external_post_id', 'more' || n, 'posted_at', p.posted_at + n * interval '1 s'))).*"
+        " from posts p, generate_series(1, %s) n where id = %s",
+        [2399, row.post_id],
+    )
+    owner_connection.execute(
+        "insert into publications select (jsonb_populate_record(p, jsonb_build_object("
+        "'id', gen_random_uuid(), 'post_id', more.id, 'source_post_id', more.external_post_id))).*"
+        " from publications p, posts more where p.id = %s and more.id <> p.post_id",
+        [row.id],
+    )
+
+    assert files_come(db, rows) == 2400
+
+    due = [at for (at,) in owner_connection.execute("select due_at from publications order by due_at")]
+    apart = {(later - sooner).total_seconds() for sooner, later in pairwise(due)}
+    assert apart == {WOKEN_WITHIN_SECONDS / 2400}
+    assert (due[0] - rows.now, due[-1] - due[0]) == (
+        timedelta(0),
+        timedelta(seconds=WOKEN_WITHIN_SECONDS * 2399 / 2400),
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "lease_owner = 'worker', lease_epoch = 1, lease_until = now() + interval '1 minute'",
+        "state = 'cancelled'",
+        "cause = 'limit.posts'",
+    ],
+    ids=["claimed", "cancelled", "waits for something else"],
+)
+def test_whatever_became_of_a_publication_while_it_was_being_woken_stands(
+    db: Any,
+    rows: Any,
+    owner_connection: psycopg.Connection[Any],
+    eventually: Callable[[Callable[[], Any]], Any],
+    change: str,
+) -> None:
+    row = rows.publication(due_at=rows.now + LATER, **ASKED)
+    with ThreadPoolExecutor(1) as thread, owner_connection.transaction():
+        owner_connection.execute(f"update publications set {change} where id = %s", [row.id])
+        waking_it = thread.submit(reconnect, db, rows, row)
+        eventually(lambda: owner_connection.execute(WAITS).fetchone() == (True,))
+
+    assert waking_it.result() == 0
+    assert rows.read(row).due_at == rows.now + LATER
 
 
 def test_a_file_that_was_handed_over_wakes_its_own_post_whatever_it_waited_for(db: Any, rows: Any) -> None:
