@@ -155,7 +155,7 @@ def test_a_passing_fault_of_the_list_is_tried_again(tiktok, fault):
 
 def test_an_answer_nobody_knows_fails_loudly(tiktok):
     grant = tiktok.grant()
-    tiktok.fault("video.list", "ok_without_id")
+    tiktok.fault("video.list", "error", status=200, body={"unheard": "of"})
     with pytest.raises(UnreadAnswer, match="no rule reads it"):
         tiktok.parts.source.list_posts(grant)
 
