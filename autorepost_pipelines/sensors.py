@@ -1,7 +1,7 @@
 """What sets runs going, and what happens between runs?
 
-The daemon evaluates every five seconds. A tick is bounded by count, and what it leaves is there for the next one: our
-tables are the truth, a tick that is killed anywhere has lost nothing.
+The daemon evaluates every five seconds. A tick is bounded by count and by time, and what it leaves is there for the
+next one: our tables are the truth, a tick that is killed anywhere has lost nothing.
 """
 
 from collections.abc import Collection, Iterable
@@ -40,6 +40,8 @@ _DAEMON_SECONDS: Final = 5
 _WATCH_SECONDS: Final = 60
 _CHECKS: Final = 8
 """In one look at the watches: some 10,000 a day."""
+_TICK_SECONDS: Final = 25.0
+"""After these no call begins: Dagster gives up a tick after 60, and a platform may let the last call wait for 30."""
 
 
 @dg.sensor(
@@ -85,7 +87,7 @@ def settle_unknown(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     except Exception as error:  # each send asks again and does not go without an answer; the reads below need none
         context.log.error(f"Whether the database was restored cannot be seen: {error}")
     swept = reconcile.sweep(here, scope)
-    read = reconcile.reconcile_due(here, scope, limit=_READS_PER_TICK)
+    read = reconcile.reconcile_due(here, scope, limit=_READS_PER_TICK, seconds=_TICK_SECONDS)
     if not swept and not read:
         return dg.SensorResult(skip_reason="No send is unclear.")
     settled = [row for row in read if row.state not in (State.UNKNOWN, State.RECONCILING)]
@@ -113,7 +115,8 @@ def look_after(context: dg.SensorEvaluationContext) -> dg.SkipReason:
             if not health.open:
                 context.log.error(f"{health.platform} gives no files, {health.waiting} posts wait: {health.detail}")
 
-    for part in (ways, lambda: notices.work(here, scope), lambda: finish.finish_due(here, scope, limit=_FINISHES)):
+    finishing = partial(finish.finish_due, here, scope, limit=_FINISHES, seconds=_TICK_SECONDS)
+    for part in (ways, partial(notices.work, here, scope), finishing):
         try:
             part()
         except Exception as error:  # none of them holds up the others
@@ -158,7 +161,7 @@ def watch(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     except Exception as error:  # what is looked for in the platforms' lists is not asked of our own rows
         broken.append(error)
     try:
-        checks.check_due(here, scope, limit=_CHECKS)
+        checks.check_due(here, scope, limit=_CHECKS, seconds=_TICK_SECONDS)
     except Exception as error:  # what was found by looking at our own rows is shown whatever a platform answers
         context.log.error(f"Not everything could be checked: {error!r}")
     if broken:

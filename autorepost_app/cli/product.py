@@ -35,6 +35,8 @@ from autorepost_app.services import restores
 DATABASE_NAME: Final = "autorepost"
 _LONGEST_SOCKET_PATH: Final = 100
 _SANDBOX: Final = "sandbox"
+_CODE_THREADS: Final = 24
+"""Each tick holds one while it waits for a platform; Dagster's own number is that of the cores and four."""
 ROOT: Final = Path(__file__).parents[2]
 
 
@@ -212,6 +214,8 @@ class Product:
             str(self.code_socket),
             "--location-name",
             "autorepost",
+            "--max-workers",
+            str(_CODE_THREADS),
             "--use-python-environment-entry-point",
             *self.dagster_log_format,
         ]

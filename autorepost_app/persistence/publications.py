@@ -93,12 +93,13 @@ def of_posts(session: Session, post_ids: Collection[str]) -> list[Publication]:
 
 
 def due(session: Session, states: Iterable[State], now: datetime, limit: int) -> list[Publication]:
-    """Those in `states` whose time has come and that nobody holds, the longest due first."""
+    """Those in `states` whose time has come and that nobody holds: platforms in turn, of each the longest due first."""
+    turn = func.row_number().over(partition_by=Publication.platform, order_by=Publication.due_at)
     statement = (
         select(Publication)
         .where(Publication.state.in_(list(states)), Publication.due_at <= now)
         .where(or_(Publication.lease_until.is_(None), Publication.lease_until < now))
-        .order_by(Publication.due_at)
+        .order_by(turn, Publication.due_at)
         .limit(limit)
     )
     return list(session.scalars(statement))

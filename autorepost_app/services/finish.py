@@ -6,6 +6,7 @@ what then is left becomes a note to the creator.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,7 +15,7 @@ from autorepost_app.domain.identity import SystemScope
 from autorepost_app.persistence import ledger, publications
 from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Publication
-from autorepost_app.services import deliveries, tokens
+from autorepost_app.services import deliveries, ticks, tokens
 from autorepost_app.services.house import House
 
 _HELD_SECONDS: Final = 300.0
@@ -23,22 +24,25 @@ _RECONNECT_SECONDS: Final = 3600.0
 _LONGEST: Final = timedelta(days=1)
 
 
-def finish_due(house: House, scope: SystemScope, *, limit: int) -> int:
-    """Takes published posts that have something left one step further; how many were looked at."""
+def finish_due(house: House, scope: SystemScope, *, limit: int, seconds: float = math.inf) -> int:
+    """Takes published posts that have something left one step further, for so long; how many were looked at."""
     platforms = [key for key in house.platforms.destinations() if house.platforms.destination_spec(key).finishes]
     now = house.clock()
     with house.db.system(scope) as session:
         until = now + timedelta(seconds=_HELD_SECONDS)
-        rows = publications.to_finish(session, platforms, now=now, until=until, limit=limit)
-    broken = []
-    for row in rows:
+        rows = ticks.in_turn(publications.to_finish(session, platforms, now=now, until=until, limit=limit))
+    claimed, broken = len(rows), []
+    for row in ticks.while_it_lasts(rows, seconds):
         try:
             _finish(house, scope, row)
         except Exception as error:  # what breaks one delays no other: it is held, and comes again
             broken.append(error)
+    with house.db.system(scope) as session:
+        for left in rows:
+            publications.finish_again(session, left.id, house.clock())
     if broken:
         raise ExceptionGroup("steps that broke", broken)
-    return len(rows)
+    return claimed - len(rows)
 
 
 def _finish(house: House, scope: SystemScope, row: Publication) -> None:

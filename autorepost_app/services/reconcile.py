@@ -7,6 +7,7 @@ handle single; everything else ends in NEEDS_REVIEW with its evidence.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,7 +19,7 @@ from autorepost_app.persistence.engine import Session
 from autorepost_app.persistence.models import Evidence, Publication
 from autorepost_app.persistence.publications import Lease, MoveLost, Proof
 from autorepost_app.platform_kit.protocol import Absent, Finding, KeyKind, Live, Undecided
-from autorepost_app.services import deliveries, reads, restores, tokens
+from autorepost_app.services import deliveries, reads, restores, ticks, tokens
 from autorepost_app.services.house import House
 from autorepost_app.services.outcomes import UNCLEAR
 
@@ -45,10 +46,11 @@ def sweep(house: House, scope: SystemScope, *, limit: int = 500) -> int:
         return len(swept)
 
 
-def reconcile_due(house: House, scope: SystemScope, *, limit: int) -> list[Publication]:
+def reconcile_due(house: House, scope: SystemScope, *, limit: int, seconds: float = math.inf) -> list[Publication]:
     """Heeds late answers, then makes one read for each publication whose read is due; what became of each.
 
-    A read that fails delays no other: what is not a platform's refusal is raised when all have been read.
+    After so many seconds no read begins any more; what is left stays due. A read that fails delays no other: what is
+    not a platform's refusal is raised at the end.
     """
     with house.db.system(scope) as session:
         publications.doubt(session, house.clock(), limit)
@@ -59,7 +61,7 @@ def reconcile_due(house: House, scope: SystemScope, *, limit: int) -> list[Publi
         read += heed_late_answers(house, scope)
     except Exception as error:
         broken.append(error)
-    for row in due:
+    for row in ticks.while_it_lasts(due, seconds):
         try:
             read.append(reconcile(house, scope, row.id))
         except Exception as error:
