@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ from autorepost_app.domain.identity import SystemScope
 from autorepost_app.domain.publications import State
 from autorepost_app.domain.watchdogs import Watch
 from autorepost_app.persistence import publications
+from autorepost_app.platform_kit.protocol import Done, Staged
 from autorepost_app.services import checks, deliveries, people, record, restores, tokens, watchdogs
 
 HOUR, DAY = 3600.0, 24 * 3600.0
@@ -59,9 +61,11 @@ def send_behind_our_back(world: Any, platform: str) -> None:
     grant = tokens.grant_for(world.house, SCOPE, row.connection_id)
     delivery = deliveries.delivery_of(world.house, loaded, grant, lambda _step, _fraction: None)
     destination, handles = world.house.platforms.destination(platform), {}
-    for _ in range(10):
-        destination.stage(delivery, dict(handles), handles.update)
-    destination.commit(delivery, handles, deliveries.Window.opens_now(20, 60))
+    give_up_at = time.monotonic() + 30
+    while not isinstance(destination.stage(delivery, dict(handles), handles.update), Staged):
+        assert time.monotonic() < give_up_at, "the platform never had it ready"
+        time.sleep(0.02)
+    assert isinstance(destination.commit(delivery, handles, deliveries.Window.opens_now(20, 60)), Done)
 
 
 @each_platform
