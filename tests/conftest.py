@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -159,7 +158,6 @@ class Sandbox:
     handle: str
     hosts: dict[str, str]
     apps: dict[str, str]
-    calls_before: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def control(self, method: str, path: str, json: Any = None) -> Any:
         # without `verify=False` each of these many plain calls would read the machine's certificates
@@ -202,10 +200,6 @@ class Sandbox:
             assert time.monotonic() < give_up_at, f"{platform} was never asked for {call}"
             time.sleep(0.01)
 
-    def calls_now(self, platform: str, call: str) -> int:
-        """How often since this test began."""
-        return self.calls(platform, call) - self.calls_before.get((platform, call), 0)
-
     def is_dark(self) -> bool:
         """Whether nobody answers, as during an outage."""
         try:
@@ -218,8 +212,8 @@ class Sandbox:
         """The newest entry about it in the request log; its `status` is None until it has ended."""
         return [each for each in self.control("GET", f"/requests?platform={platform}") if each["call"] == call][-1]
 
-    def calls(self, platform: str, call: str) -> int:
-        """How often a call was made, by anybody."""
+    def calls_now(self, platform: str, call: str) -> int:
+        """How often a call was made since this test began, by anybody."""
         return sum(entry["call"] == call for entry in self.control("GET", f"/requests?platform={platform}"))
 
     def live(self, platform: str | None = None, handle: str | None = None) -> list[Any]:
@@ -255,9 +249,7 @@ def sandbox(_sandbox_server: SandboxServer, clock: Clock) -> Iterator[Sandbox]:
     control.control("DELETE", "/faults")
     # not by saying what time it is: on a busy machine that would be old when it arrives, and posts older than rules
     control.control("PUT", "/clock", {"advance_seconds": -control.control("GET", "/clock")["offset_seconds"]})
-    control.calls_before = dict(
-        Counter((each["platform"], each["call"]) for each in control.control("GET", "/requests"))
-    )
+    control.control("DELETE", "/requests")  # only so many are kept: what is counted has to begin with the test
     clock.followers.append(lambda seconds: control.control("PUT", "/clock", {"advance_seconds": seconds}))
     yield control
     control.control("DELETE", "/faults")

@@ -18,6 +18,7 @@ Control API, JSON, below `/_sandbox`; a mistaken name is a 422 that names the ne
                                                -> {"redirect_to"}
     GET    /ledger?platform=&account=          {"posts": [...], "orphans": {...}, "orphan_count"}
     GET    /requests?platform=                 the last 5000 requests, without their queries and bodies
+    DELETE /requests                           forgets them
     GET, PUT, POST, DELETE /faults             see, replace, add, clear; a list of {"platform", "call", "fault",
                                                "account", "count" (null: for ever), "after", and parameters}
     GET, PUT /clock                            {"advance_seconds"} or {"now"}

@@ -92,6 +92,7 @@ class Control:
             ("POST", "/consent", self.consent),
             ("GET", "/ledger", self.ledger),
             ("GET", "/requests", self.requests),
+            ("DELETE", "/requests", self.forget_requests),
             ("GET", "/faults", self.faults),
             ("PUT", "/faults", self.set_faults),
             ("POST", "/faults", self.add_faults),
@@ -166,6 +167,11 @@ class Control:
         """Every request that came, by ?platform=."""
         key = request.query_params.get("platform")
         return JSONResponse([entry for entry in self._world.requests if key in (None, entry["platform"])])
+
+    async def forget_requests(self, request: Request) -> Response:
+        """What came so far is not listed any more."""
+        self._world.requests.clear()
+        return JSONResponse([])
 
     async def faults(self, request: Request) -> Response:
         """The faults that wait for their call."""

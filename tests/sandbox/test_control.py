@@ -303,3 +303,14 @@ def test_the_address_under_which_people_know_an_account_leads_to_its_feed(contro
     nobody = control.http.get(control.sandbox.base_url + address.format("nobody"))
     assert "@nobody" not in nobody.text
     assert nobody.status_code == (200 if platform == "tiktok" else 404), "TikTok says it in the page only"
+
+
+def test_what_came_so_far_can_be_forgotten(control):
+    control.http.get(control.base + "/hosts")
+    control.account("x", "noa")
+    control.http.get(control.base.replace("/_sandbox", "") + "/x-api/2/users/me")
+    assert control.http.get(control.base + "/requests").json() != []
+
+    assert control.http.delete(control.base + "/requests").json() == []
+
+    assert control.http.get(control.base + "/requests").json() == []

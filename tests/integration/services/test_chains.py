@@ -63,7 +63,7 @@ def test_a_first_sign_has_the_way_looked_at_and_closed(waiting: Any) -> None:
 def test_while_the_way_is_closed_nobody_tries_and_no_attempt_is_spent(waiting: Any, sandbox: Any) -> None:
     get(waiting)
     look(waiting)
-    asked = sandbox.calls("tiktok", "video.page")
+    asked = sandbox.calls_now("tiktok", "video.page")
     faults = {row.faults for row in waiting.story().publications}
 
     for _ in range(40):  # two days of half hours
@@ -73,7 +73,7 @@ def test_while_the_way_is_closed_nobody_tries_and_no_attempt_is_spent(waiting: A
     rows = waiting.story().publications
     assert {row.state for row in rows} == {State.PREPARING}
     assert {row.faults for row in rows} == faults
-    assert sandbox.calls("tiktok", "video.page") == asked
+    assert sandbox.calls_now("tiktok", "video.page") == asked
     assert {row.waiting_for for row in rows} == {"No videos can be fetched from TikTok at the moment. Nothing is lost."}
 
 

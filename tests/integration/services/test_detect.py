@@ -353,11 +353,11 @@ def test_an_access_token_refused_in_a_poll_is_renewed_once(world: Any, sandbox: 
     refused = {"error": {"code": "access_token_invalid", "message": "The access token is invalid.", "log_id": "1"}}
     sandbox.fault("tiktok", "video.list", "error", status=401, body=refused)
 
-    before = sandbox.calls("tiktok", "token.refresh")
+    before = sandbox.calls_now("tiktok", "token.refresh")
     (found,) = world.detect()
 
     assert (found.fault, found.promised) == ("", 1)
-    assert sandbox.calls("tiktok", "token.refresh") == before + 1
+    assert sandbox.calls_now("tiktok", "token.refresh") == before + 1
 
 
 def test_dying_between_the_answer_and_the_commit_loses_nothing_and_doubles_nothing(

@@ -55,11 +55,11 @@ def test_two_workers_at_once_make_one_post(
 def test_what_is_published_is_left_alone(ready: Callable[..., Any], sandbox: Any) -> None:
     world = ready("x")
     world.settle("x")
-    calls = sandbox.calls("x", "tweets.create")
+    calls = sandbox.calls_now("x", "tweets.create")
 
     assert world.publish("x").state == State.PUBLISHED
     assert world.reconcile("x").state == State.PUBLISHED
-    assert sandbox.calls("x", "tweets.create") == calls
+    assert sandbox.calls_now("x", "tweets.create") == calls
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -153,12 +153,12 @@ def test_live_evidence_that_comes_while_staging_stops_the_send(
 
 def test_a_sender_that_is_too_late_for_its_window_sends_nothing(ready: Callable[..., Any], sandbox: Any) -> None:
     world = ready("x")
-    calls = sandbox.calls("x", "tweets.create")
+    calls = sandbox.calls_now("x", "tweets.create")
 
     late = hasty(world, window_seconds=0.0).publish("x")
 
     assert late.state == State.STAGING
-    assert sandbox.calls("x", "tweets.create") == calls
+    assert sandbox.calls_now("x", "tweets.create") == calls
     assert kinds(world, "x") == [(EvidenceKind.NOT_DONE, "answer")]
     assert world.settle("x").state == State.PUBLISHED
 
@@ -180,12 +180,12 @@ def test_the_intent_is_on_disk_or_nothing_is_sent(
     ready: Callable[..., Any], sandbox: Any, cut_off: Callable[..., Any]
 ) -> None:
     world = ready("x")
-    calls = sandbox.calls("x", "tweets.create")
+    calls = sandbox.calls_now("x", "tweets.create")
 
     with cut_off("update attempts set intended_at"), pytest.raises(OperationalError):
         world.publish("x")
 
-    assert sandbox.calls("x", "tweets.create") == calls
+    assert sandbox.calls_now("x", "tweets.create") == calls
     assert world.publication("x").state == State.STAGING
     assert world.settle("x").state == State.PUBLISHED
 

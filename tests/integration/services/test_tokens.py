@@ -37,14 +37,14 @@ def asked_to_reconnect(world: Any) -> int:
 def test_eight_processes_that_need_a_new_token_make_one_refresh(world: Any, sandbox: Any) -> None:
     made = [world.connect("x"), world.connect("tiktok")]
     world.clock.advance(86_400 + 60)
-    before = [sandbox.calls(each.platform, "token.refresh") for each in made]
+    before = [sandbox.calls_now(each.platform, "token.refresh") for each in made]
 
     with world.process("grant", *(each.id for each in made), copies=8) as racing:
         used = racing.stdout.readlines()
 
     assert len(used) == 16
     assert len(set(used)) == 2, "all of them use the same tokens"
-    assert [sandbox.calls(each.platform, "token.refresh") for each in made] == [count + 1 for count in before]
+    assert [sandbox.calls_now(each.platform, "token.refresh") for each in made] == [count + 1 for count in before]
     assert [row_of(world, each).token_version for each in made] == [2, 2]
 
 
@@ -75,14 +75,14 @@ def test_a_refresh_whose_answer_was_lost_ends_in_a_question_and_never_in_a_loop(
 ) -> None:
     world = ready("x")
     world.clock.advance(X_LIFE)
-    before = sandbox.calls("x", "token.refresh")
+    before = sandbox.calls_now("x", "token.refresh")
 
     with cut_off("update connections set access"), pytest.raises(OperationalError):
         world.publish("x")
     row = world.settle_hours("x", 5)
 
     assert row.state in (State.READY, State.STAGING), "it waits for its owner, unharmed"
-    assert sandbox.calls("x", "token.refresh") == before + 2
+    assert sandbox.calls_now("x", "token.refresh") == before + 2
     assert asked_to_reconnect(world) == 1
     world.connect_again("x")
     assert world.settle("x").state == State.PUBLISHED
@@ -146,13 +146,13 @@ def test_an_empty_refresh_token_never_overwrites_the_one_we_have(world: Any, san
 @pytest.mark.parametrize("call", ["upload.initialize", "tweets.create", "timeline"])
 def test_a_token_refused_in_the_middle_is_renewed_once(call: str, ready: Callable[..., Any], sandbox: Any) -> None:
     world = ready("x")
-    before = sandbox.calls("x", "token.refresh")
+    before = sandbox.calls_now("x", "token.refresh")
     sandbox.fault("x", call, "error", status=401, body=REFUSED)
     if call == "timeline":
         sandbox.fault("x", "tweets.create", "commit_then_reset")
 
     assert world.settle("x").state == State.PUBLISHED
-    assert sandbox.calls("x", "token.refresh") == before + 1
+    assert sandbox.calls_now("x", "token.refresh") == before + 1
     assert asked_to_reconnect(world) == 0
 
 
