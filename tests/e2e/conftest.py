@@ -80,7 +80,7 @@ class Product:
         return found
 
     def named(self, words: str) -> list[psutil.Process]:
-        return [each for each in self.processes() if words in " ".join(each.cmdline())]
+        return [each for each in self.processes() if words in _line_of(each)]
 
     def control(self, method: str, path: str, json: Any = None) -> Any:
         answer = httpx.request(method, f"{self.sandbox_url}/_sandbox{path}", json=json, timeout=30)
@@ -174,3 +174,11 @@ def eventually() -> Callable[..., Any]:
         return result
 
     return wait
+
+
+def _line_of(process: psutil.Process) -> str:
+    """Its command, or nothing where it has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
